@@ -1,0 +1,212 @@
+//! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable.
+
+use super::{Config, Database, Driver, RateLimit, Role, Secret};
+use crate::limits::{JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN};
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const SECRETS_DIR: &str = "/run/secrets";
+const SECRET_BYTES_MIN: usize = 32;
+/// Values that examples print; nobody may run production on them.
+const EXAMPLE_SECRETS: [&str; 5] = ["sandbox_secret", "dev-secret", "postgres", "changeme", "secret"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Dev,
+    Staging,
+    Prod,
+}
+
+impl Environment {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Staging => "staging",
+            Self::Prod => "prod",
+        }
+    }
+}
+
+/// Where values come from; tests pass a map.
+pub trait Source {
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+impl<F: Fn(&str) -> Option<String>> Source for F {
+    fn get(&self, name: &str) -> Option<String> {
+        self(name)
+    }
+}
+
+/// Secret files first, then the process's variables. Empty counts as not set.
+pub fn process_environment(name: &str) -> Option<String> {
+    let file = PathBuf::from(SECRETS_DIR).join(name.to_ascii_lowercase());
+    std::fs::read_to_string(file)
+        .ok()
+        .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+        .or_else(|| std::env::var(name).ok())
+        .filter(|value| !value.is_empty())
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has {} mistake(s):", self.0.len())?;
+        for mistake in &self.0 {
+            write!(f, "\n  - {mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+struct Reader<'a> {
+    source: &'a dyn Source,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.source.get(name)
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, default: T, what: &str) -> T {
+        let Some(text) = self.text(name) else { return default };
+        text.trim().parse().unwrap_or_else(|_| {
+            self.mistakes.push(format!("{name}={text:?} is not {what}"));
+            default
+        })
+    }
+
+    fn rate(&mut self, name: &str, default: f64) -> f64 {
+        let rate = self.parsed(name, default, "a number of requests");
+        if rate.is_finite() && rate > 0.0 {
+            return rate;
+        }
+        self.mistakes.push(format!("{name} must be above 0"));
+        default
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)]) -> T {
+        let Some(text) = self.text(name) else { return default };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.trim()) {
+            return *value;
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        self.mistakes.push(format!("{name}={text:?} is not one of: {}", words.join(", ")));
+        default
+    }
+
+    fn secret(&mut self, name: &str, environment: Environment) -> Secret {
+        let value = self.text(name).unwrap_or_default();
+        if value.is_empty() {
+            self.mistakes.push(format!(
+                "{name} is not set; draw one with: openssl rand -hex 32"
+            ));
+        } else if environment == Environment::Prod
+            && (value.len() < SECRET_BYTES_MIN || EXAMPLE_SECRETS.contains(&value.as_str()))
+        {
+            self.mistakes.push(format!(
+                "{name} is a default or shorter than {SECRET_BYTES_MIN} characters, which ENV=prod refuses"
+            ));
+        }
+        Secret::new(value)
+    }
+}
+
+/// Reads and checks all of it, or tells all that is wrong.
+pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
+    let mut read = Reader { source, mistakes: Vec::new() };
+    let environment = read.one_of(
+        "ENV",
+        Environment::Dev,
+        &[
+            ("dev", Environment::Dev),
+            ("staging", Environment::Staging),
+            ("prod", Environment::Prod),
+        ],
+    );
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let journal_bytes_max =
+        read.parsed("FIBER_JOURNAL_BYTES_MAX", JOURNAL_BYTES_MAX_DEFAULT, "a number of bytes");
+    if journal_bytes_max < JOURNAL_BYTES_MAX_MIN {
+        read.mistakes.push(format!("FIBER_JOURNAL_BYTES_MAX must be at least {JOURNAL_BYTES_MAX_MIN}"));
+    }
+    let dashboard_dir = read.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
+    if let Some(dir) = dashboard_dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
+        read.mistakes.push(format!("FIBER_DASHBOARD_DIR={} holds no index.html", dir.display()));
+    }
+    let config = Config {
+        environment,
+        role: read.one_of("FIBER_ROLE", Role::All, &[("all", Role::All)]),
+        listen: read.parsed("FIBER_LISTEN", ([0, 0, 0, 0], 8000).into(), "an address like 0.0.0.0:8000"),
+        ingest_cores: read.parsed("FIBER_CORES", cores, "a number of cores from 1"),
+        driver: read.one_of(
+            "FIBER_DRIVER",
+            Driver::Auto,
+            &[("auto", Driver::Auto), ("epoll", Driver::Epoll), ("uring", Driver::Uring)],
+        ),
+        data_dir: read.text("FIBER_DATA_DIR").unwrap_or_else(|| "/var/lib/fiberstack".into()).into(),
+        dashboard_dir,
+        journal_bytes_max,
+        database: Database {
+            host: read.text("DB_HOST").unwrap_or_else(|| "localhost".into()),
+            port: read.parsed("DB_PORT", 5432, "a port"),
+            user: read.text("DB_USER").unwrap_or_else(|| "fiberstack".into()),
+            password: read.secret("DB_PASS", environment),
+            name: read.text("DB_NAME").unwrap_or_else(|| "fiberstack".into()),
+            read_host: read.text("DB_READ_HOST"),
+        },
+        redis_url: read.text("REDIS_URL").map(Secret::new),
+        federation_secret: read.secret("FEDERATION_SECRET", environment),
+        rate_limit: RateLimit {
+            global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),
+            ingest_rate: read.rate("RATE_LIMIT_INGEST_RATE", 1_000.0),
+            ingest_burst: read.rate("RATE_LIMIT_INGEST_BURST", 2_000.0),
+        },
+        instance: read.text("FIBER_INSTANCE").or_else(|| read.text("HOSTNAME")).unwrap_or_else(|| "engine".into()),
+    };
+    if read.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(read.mistakes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(&move |name: &str| {
+            pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn two_secrets_are_enough_to_start() {
+        let config = with(&[("DB_PASS", "p"), ("FEDERATION_SECRET", "s")]).unwrap();
+        assert_eq!(config.listen.port(), 8000);
+        assert!(!format!("{config:?}").contains("Secret(\"s\")"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_together() {
+        let mistakes = with(&[("ENV", "test"), ("DB_PORT", "http"), ("FIBER_CORES", "0")])
+            .unwrap_err()
+            .to_string();
+        for name in ["ENV", "DB_PORT", "FIBER_CORES", "DB_PASS", "FEDERATION_SECRET"] {
+            assert!(mistakes.contains(name), "{name} is missing in: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn production_refuses_weak_secrets() {
+        let weak = [("ENV", "prod"), ("DB_PASS", "postgres"), ("FEDERATION_SECRET", "short")];
+        assert_eq!(with(&weak).unwrap_err().0.len(), 2);
+    }
+}

@@ -1,0 +1,3 @@
+//! Placeholder head; the stage is described here.
+
+pub mod row;

@@ -1,0 +1,58 @@
+//! Every bound of the engine in one place, with the relations between them checked at compile time.
+//! The bounds that clients must know are in `fiber_contract::limits`.
+
+use fiber_contract::limits::BODY_BYTES_MAX;
+use std::time::Duration;
+
+/// Request head, request line included.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub const HEAD_FIELDS_MAX: usize = 64;
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+pub const TRAILER_BYTES_MAX: usize = 1024;
+
+/// Bytes of request bodies held by this process between their first byte and their answer. Beyond
+/// it new bodies get 503 before they are read, so memory stays flat under any offer.
+pub const BODIES_IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
+const _: () = assert!(BODIES_IN_FLIGHT_BYTES_MAX >= 4 * BODY_BYTES_MAX);
+
+/// A connection that has not finished its head by then is answered 408 and closed.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// A body must bring at least this many bytes in every window.
+pub const BODY_WINDOW: Duration = Duration::from_secs(10);
+pub const BODY_WINDOW_BYTES_MIN: usize = 10 * 1024;
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(60);
+/// A peer that does not take its answer for so long is dropped.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Open connections of the process; beyond it new ones are closed at once.
+pub const CONNECTIONS_MAX: usize = 20_000;
+
+/// Bytes of one journal segment on disk.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Records waiting for the journal's thread.
+pub const APPEND_QUEUE_RECORDS: usize = 8_192;
+/// A group is closed at this size, so that a reader's buffer has a bound.
+pub const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One record: the tuples of a whole body. JSON is never smaller than the tuples made of it by more
+/// than the dictionary, which repeats per distinct series only.
+pub const RECORD_BYTES_MAX: usize = 12 * 1024 * 1024;
+const _: () = assert!(RECORD_BYTES_MAX > BODY_BYTES_MAX && RECORD_BYTES_MAX < GROUP_BYTES_MAX);
+const _: () = assert!((GROUP_BYTES_MAX as u64) < SEGMENT_BYTES / 2);
+/// Journal bytes on disk before 503; four segments is the least that can rotate.
+pub const JOURNAL_BYTES_MAX_DEFAULT: u64 = 8 * 1024 * 1024 * 1024;
+pub const JOURNAL_BYTES_MAX_MIN: u64 = 4 * SEGMENT_BYTES;
+
+/// Sealed groups handed over in memory. When it is full the writer reads them from the journal.
+pub const SEALED_GROUPS_MAX: usize = 256;
+/// Bytes of sealed groups held in memory for the writer.
+pub const SEALED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// One transaction: large enough that its fixed cost vanishes, small enough to bisect and retry.
+pub const COMMIT_ROWS_MAX: usize = 50_000;
+/// How long a small transaction waits for company when nobody waits for it.
+pub const COMMIT_LINGER: Duration = Duration::from_millis(50);
+/// No statement of the writer may take longer; a silent peer is abandoned after it.
+pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Batch ids remembered for repeated requests.
+pub const BATCH_IDS_MAX: usize = 200_000;

@@ -1,0 +1,7 @@
+//! The words that every stage uses: ids, keys and the clock's resolution.
+
+pub mod ids;
+pub mod series;
+
+pub use ids::{BatchId, GroupSeq, JournalId};
+pub use series::{NodeKey, NodePlace, SeriesKey, SeriesName};

@@ -1,0 +1,3 @@
+//! What becomes visible once a batch is in the table.
+
+pub mod notify;

@@ -1,0 +1,4 @@
+//! Counters and logs.
+
+pub mod log;
+pub mod metrics;
