@@ -56,3 +56,7 @@ pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Batch ids remembered for repeated requests.
 pub const BATCH_IDS_MAX: usize = 200_000;
+/// `?ack=committed` answers after so long in any case; the samples are durable by then.
+pub const COMMITTED_ACK_WAIT: Duration = Duration::from_secs(20);
+/// Requests under way at the end get this long.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
