@@ -84,7 +84,11 @@ impl Decoder {
             }
             (State::SizeLf, b'\n') => {
                 self.digits = 0;
-                if self.left == 0 { State::Trailer } else { State::Data }
+                if self.left == 0 {
+                    State::Trailer
+                } else {
+                    State::Data
+                }
             }
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
@@ -145,7 +149,12 @@ mod tests {
             b"0\r\nT: x\n\r\n",
             b"g\r\n",
         ] {
-            assert_eq!(decode(bad), Err(Malformed), "{:?}", String::from_utf8_lossy(bad));
+            assert_eq!(
+                decode(bad),
+                Err(Malformed),
+                "{:?}",
+                String::from_utf8_lossy(bad)
+            );
         }
         let trailer = [&b"0\r\nT: "[..], &[b'x'; TRAILER_BYTES_MAX], b"\r\n\r\n"].concat();
         assert_eq!(decode(&trailer), Err(Malformed));
@@ -153,6 +162,9 @@ mod tests {
 
     #[test]
     fn an_unfinished_body_is_not_done() {
-        assert_eq!(decode(b"3\r\nabc\r\n0\r\n"), Ok((b"abc".to_vec(), 11, false)));
+        assert_eq!(
+            decode(b"3\r\nabc\r\n0\r\n"),
+            Ok((b"abc".to_vec(), 11, false))
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::query::handoff::Handoff;
 use bytes::Bytes;
 use fiber_contract::ErrorCode;
 use fiber_contract::limits::BODY_BYTES_MAX;
-use monoio::buf::{IoBuf, IoBufMut};
+use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use std::net::SocketAddr;
@@ -51,8 +51,16 @@ impl From<Reject> for End {
 
 /// What a head leads to.
 enum Next {
-    Body { admitted: Admitted, framing: Framing, expects_continue: bool },
-    Refused { reject: Reject, framing: Framing, expects_continue: bool },
+    Body {
+        admitted: Admitted,
+        framing: Framing,
+        expects_continue: bool,
+    },
+    Refused {
+        reject: Reject,
+        framing: Framing,
+        expects_continue: bool,
+    },
     Query,
 }
 
@@ -92,7 +100,11 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, core: Rc<Core>) {
     let counters = shared.admit.counters(shared.index);
     counters.connections_opened.add(1);
     counters.connections_open.add(1);
-    let mut connection = Connection { stream, buffer: Vec::new(), core };
+    let mut connection = Connection {
+        stream,
+        buffer: Vec::new(),
+        core,
+    };
     loop {
         match connection.request().await {
             Ok(Some(Outcome::Again)) => {}
@@ -104,7 +116,11 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, core: Rc<Core>) {
             Err(End::Refuse(refusal)) => {
                 let (reject, trace_id) = *refusal;
                 let reply = shared.admit.refuse(shared.index, reject, trace_id, None);
-                if connection.write(respond::render(&reply, true)).await.is_ok() {
+                if connection
+                    .write(respond::render(&reply, true))
+                    .await
+                    .is_ok()
+                {
                     connection.linger().await;
                 }
                 break;
@@ -125,16 +141,30 @@ impl Connection {
         let head_length = self.read_head().await?;
         let core = Rc::clone(&self.core);
         let _counted = Counted::new(&core.requests);
-        let Request { next, trace_id, keep_alive } = self.judge(head_length)?;
+        let Request {
+            next,
+            trace_id,
+            keep_alive,
+        } = self.judge(head_length)?;
         let reply = match next {
             Next::Query => return Ok(Some(Outcome::Query)),
-            Next::Body { admitted, framing, expects_continue } => {
+            Next::Body {
+                admitted,
+                framing,
+                expects_continue,
+            } => {
                 self.buffer.drain(..head_length);
-                self.serve_body(admitted, framing, expects_continue, trace_id).await?
+                self.serve_body(admitted, framing, expects_continue, trace_id)
+                    .await?
             }
-            Next::Refused { reject, framing, expects_continue } => {
+            Next::Refused {
+                reject,
+                framing,
+                expects_continue,
+            } => {
                 self.buffer.drain(..head_length);
-                self.skip_or_end(reject, framing, expects_continue, trace_id).await?
+                self.skip_or_end(reject, framing, expects_continue, trace_id)
+                    .await?
             }
         };
         let close = reply.close || !keep_alive || core.shutdown.is_asked();
@@ -153,7 +183,9 @@ impl Connection {
         if self.buffer.is_empty() {
             // Between requests memory goes back, and silence is no offence.
             self.buffer = Vec::new();
-            self.read(IDLE_DEADLINE, READ_BYTES).await.map_err(|_| End::Gone)?;
+            self.read(IDLE_DEADLINE, READ_BYTES)
+                .await
+                .map_err(|_| End::Gone)?;
             deadline = Instant::now() + HEAD_DEADLINE;
         }
         loop {
@@ -167,7 +199,9 @@ impl Connection {
             }
             searched = self.buffer.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            self.read(left, READ_BYTES).await.map_err(|failed| failed.into_end("the head"))?;
+            self.read(left, READ_BYTES)
+                .await
+                .map_err(|failed| failed.into_end("the head"))?;
         }
     }
 
@@ -177,7 +211,11 @@ impl Connection {
         let trace_id = TraceId::of(head.fields.trace_id);
         let route = Route::of_path(head.path).filter(|_| head.method == "POST");
         let Some(route) = route else {
-            return Ok(Request { next: Next::Query, trace_id, keep_alive: true });
+            return Ok(Request {
+                next: Next::Query,
+                trace_id,
+                keep_alive: true,
+            });
         };
         let fields = RequestHead {
             authorization: head.fields.authorization,
@@ -194,10 +232,22 @@ impl Connection {
         };
         let (framing, expects_continue) = (head.framing, head.expects_continue);
         let next = match self.core.admit.head(route, &fields, length) {
-            Ok(admitted) => Next::Body { admitted, framing, expects_continue },
-            Err(reject) => Next::Refused { reject, framing, expects_continue },
+            Ok(admitted) => Next::Body {
+                admitted,
+                framing,
+                expects_continue,
+            },
+            Err(reject) => Next::Refused {
+                reject,
+                framing,
+                expects_continue,
+            },
         };
-        Ok(Request { next, trace_id, keep_alive: head.keep_alive })
+        Ok(Request {
+            next,
+            trace_id,
+            keep_alive: head.keep_alive,
+        })
     }
 
     async fn serve_body(
@@ -212,7 +262,8 @@ impl Connection {
         }
         let read = match framing {
             Framing::Length(length) => {
-                self.read_length(usize::try_from(length).unwrap_or(usize::MAX)).await
+                self.read_length(usize::try_from(length).unwrap_or(usize::MAX))
+                    .await
             }
             Framing::Chunked => self.read_chunked(&mut admitted).await,
         };
@@ -222,7 +273,10 @@ impl Connection {
             Err(gone) => return Err(gone),
         };
         let core = Rc::clone(&self.core);
-        Ok(core.admit.body(core.index, admitted, trace_id, body, MonoioTimer).await)
+        Ok(core
+            .admit
+            .body(core.index, admitted, trace_id, body, MonoioTimer)
+            .await)
     }
 
     /// Answers a refusal on a connection that can go on, by reading over a short body; ends it otherwise.
@@ -238,12 +292,17 @@ impl Connection {
             Framing::Chunked => usize::MAX,
         };
         // Who waits for "100 Continue" may send the body or not: the framing is lost.
-        let lost = reject.close || length > SKIP_BYTES_MAX || (expects_continue && length > self.buffer.len());
+        let lost = reject.close
+            || length > SKIP_BYTES_MAX
+            || (expects_continue && length > self.buffer.len());
         if lost {
             return Err(End::Refuse(Box::new((reject, trace_id))));
         }
         self.read_length(length).await?;
-        Ok(self.core.admit.refuse(self.core.index, reject, trace_id, None))
+        Ok(self
+            .core
+            .admit
+            .refuse(self.core.index, reject, trace_id, None))
     }
 
     async fn read_length(&mut self, length: usize) -> Result<Vec<u8>, End> {
@@ -255,7 +314,10 @@ impl Connection {
         self.buffer.reserve_exact(length - self.buffer.len());
         while self.buffer.len() < length {
             let want = length - self.buffer.len();
-            let read = self.read(window.left(), want).await.map_err(|failed| failed.into_end("the body"))?;
+            let read = self
+                .read(window.left(), want)
+                .await
+                .map_err(|failed| failed.into_end("the body"))?;
             window.count(read);
         }
         // `read` never takes more than it is asked for, so nothing of a next request is in here.
@@ -266,16 +328,22 @@ impl Connection {
         let (mut decoder, mut body, mut charged) = (Decoder::default(), Vec::new(), 0);
         let mut window = Window::open();
         loop {
-            let taken = decoder.feed(&self.buffer, &mut body).map_err(|_| {
-                Reject::malformed("the chunked coding is broken").closing()
-            })?;
+            let taken = decoder
+                .feed(&self.buffer, &mut body)
+                .map_err(|_| Reject::malformed("the chunked coding is broken").closing())?;
             self.buffer.drain(..taken);
             if body.len() > BODY_BYTES_MAX {
-                return Err(Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes")).closing().into());
+                return Err(
+                    Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes"))
+                        .closing()
+                        .into(),
+                );
             }
             while body.len() > charged {
                 if !admitted.grow(CHUNKED_STEP_BYTES) {
-                    return Err(Reject::overloaded("too many bytes are in flight").closing().into());
+                    return Err(Reject::overloaded("too many bytes are in flight")
+                        .closing()
+                        .into());
                 }
                 charged += CHUNKED_STEP_BYTES;
             }
@@ -294,7 +362,7 @@ impl Connection {
     async fn read(&mut self, wait: Duration, bytes_max: usize) -> Result<usize, ReadFailed> {
         let start = self.buffer.len();
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.reserve_exact(bytes_max.min(READ_BYTES.max(bytes_max)));
+        buffer.reserve_exact(bytes_max);
         let slice = buffer.slice_mut(start..start + bytes_max);
         match monoio::time::timeout(wait, self.stream.read(slice)).await {
             Err(_) => Err(ReadFailed::TimedOut),
@@ -336,20 +404,40 @@ impl Connection {
 
     /// The query side takes the connection, with what was read of it.
     async fn hand_over(self, peer: SocketAddr) {
-        let Self { stream, buffer, core } = self;
+        let Self {
+            stream,
+            buffer,
+            core,
+        } = self;
         let fd = stream.into_raw_fd();
         // SAFETY: `into_raw_fd` gave up the runtime's registration and the only ownership of the
         // descriptor; no operation on it is in flight, because `self` was borrowed by each until
         // it ended. JUSTIFICATION: monoio offers no safe way out of a stream.
         #[expect(unsafe_code, reason = "monoio offers no safe way out of a stream")]
         let stream = unsafe { std::net::TcpStream::from_raw_fd(fd) };
-        let handoff = Handoff { stream, read: Bytes::from(buffer), peer };
-        let Err(refused) = core.query.offer(handoff) else { return };
+        let handoff = Handoff {
+            stream,
+            read: Bytes::from(buffer),
+            peer,
+        };
+        let Err(refused) = core.query.offer(handoff) else {
+            return;
+        };
         let reject = Reject::overloaded("too many queries are waiting").closing();
-        let reply = core.admit.refuse(core.index, reject, TraceId::of(None), None);
+        let reply = core
+            .admit
+            .refuse(core.index, reject, TraceId::of(None), None);
         if let Ok(stream) = TcpStream::from_std(refused.stream) {
-            let mut connection = Self { stream, buffer: Vec::new(), core };
-            if connection.write(respond::render(&reply, true)).await.is_ok() {
+            let mut connection = Self {
+                stream,
+                buffer: Vec::new(),
+                core,
+            };
+            if connection
+                .write(respond::render(&reply, true))
+                .await
+                .is_ok()
+            {
                 connection.linger().await;
             }
         }
@@ -365,9 +453,11 @@ impl ReadFailed {
     fn into_end(self, what: &'static str) -> End {
         match self {
             Self::Gone => End::Gone,
-            Self::TimedOut => Reject::new(ErrorCode::RequestTimeout, format!("{what} came too slowly"))
-                .closing()
-                .into(),
+            Self::TimedOut => {
+                Reject::new(ErrorCode::RequestTimeout, format!("{what} came too slowly"))
+                    .closing()
+                    .into()
+            }
         }
     }
 }
@@ -380,7 +470,10 @@ struct Window {
 
 impl Window {
     fn open() -> Self {
-        Self { ends: Instant::now() + BODY_WINDOW, bytes: 0 }
+        Self {
+            ends: Instant::now() + BODY_WINDOW,
+            bytes: 0,
+        }
     }
 
     fn left(&self) -> Duration {

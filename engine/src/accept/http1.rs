@@ -45,11 +45,20 @@ fn bad(message: &'static str) -> Reject {
 /// looked at before, so that a slow sender costs no quadratic search.
 pub(super) fn head_length(bytes: &[u8], searched: usize) -> Result<Option<usize>, Reject> {
     let from = searched.saturating_sub(3);
-    let end = bytes[from..].windows(4).position(|window| window == b"\r\n\r\n");
+    let end = bytes[from..]
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n");
     let length = end.map(|at| from + at + 4);
     if length.unwrap_or(bytes.len()) > HEAD_BYTES_MAX {
-        let line_end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-        return Err(if line_end > TARGET_BYTES_MAX { uri_too_long() } else { head_too_large() });
+        let line_end = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap_or(bytes.len());
+        return Err(if line_end > TARGET_BYTES_MAX {
+            uri_too_long()
+        } else {
+            head_too_large()
+        });
     }
     if length.is_none() {
         check_line_ends(bytes)?;
@@ -58,7 +67,11 @@ pub(super) fn head_length(bytes: &[u8], searched: usize) -> Result<Option<usize>
 }
 
 fn uri_too_long() -> Reject {
-    Reject::new(ErrorCode::UriTooLong, format!("a target may have {TARGET_BYTES_MAX} bytes")).closing()
+    Reject::new(
+        ErrorCode::UriTooLong,
+        format!("a target may have {TARGET_BYTES_MAX} bytes"),
+    )
+    .closing()
 }
 
 fn head_too_large() -> Reject {
@@ -71,11 +84,18 @@ fn head_too_large() -> Reject {
 
 /// CR and LF only ever together: either alone is read as a line end by some, and not by others.
 fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
-    let bare_lf = head.iter().enumerate().any(|(at, byte)| {
-        *byte == b'\n' && (at == 0 || head[at - 1] != b'\r')
-    });
-    let bare_cr = head.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
-    if bare_lf || bare_cr { Err(bad("a bare CR or LF stands in the head")) } else { Ok(()) }
+    let bare_lf = head
+        .iter()
+        .enumerate()
+        .any(|(at, byte)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r'));
+    let bare_cr = head
+        .windows(2)
+        .any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
+    if bare_lf || bare_cr {
+        Err(bad("a bare CR or LF stands in the head"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads a whole head.
@@ -106,7 +126,10 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
         None => (target, None),
     };
     let http_1_0 = minor == 0;
-    let mut seen = Seen { keep_alive: !http_1_0, ..Seen::default() };
+    let mut seen = Seen {
+        keep_alive: !http_1_0,
+        ..Seen::default()
+    };
     for header in request.headers.iter() {
         seen.take(header.name, header.value)?;
     }
@@ -114,7 +137,11 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
         return Err(bad("send exactly one Host"));
     }
     let framing = match (seen.chunked, seen.length) {
-        (true, Some(_)) => return Err(bad("Content-Length and Transfer-Encoding exclude each other")),
+        (true, Some(_)) => {
+            return Err(bad(
+                "Content-Length and Transfer-Encoding exclude each other",
+            ));
+        }
         (true, None) if http_1_0 => return Err(bad("HTTP/1.0 has no Transfer-Encoding")),
         (true, None) => Framing::Chunked,
         (false, length) => Framing::Length(length.unwrap_or(0)),
@@ -237,18 +264,30 @@ mod tests {
         check(&with("A: b\r\n c\r\n"), 400);
         check(&with("A : b\r\n"), 400);
         check(&with("A: b\x01\r\n"), 400);
-        check(&with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), 400);
+        check(
+            &with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
+            400,
+        );
         check(&with("Content-Length: 3\r\nContent-Length: 3\r\n"), 400);
         for bad in ["+5", "0x5", "5,5", "", "-1", "9223372036854775808", "5 5"] {
             check(&with(&format!("Content-Length: {bad}\r\n")), 400);
         }
         check(&with("Transfer-Encoding: gzip\r\n"), 501);
         check(&with("Transfer-Encoding: gzip, chunked\r\n"), 501);
-        check(&with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 501);
+        check(
+            &with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+            501,
+        );
         check(&with("Expect: more\r\n"), 417);
         check("POST /api/push HTTP/2.0\r\nHost: a\r\n\r\n", 505);
         check("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
-        check(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(TARGET_BYTES_MAX)), 414);
+        check(
+            &format!(
+                "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
+                "a".repeat(TARGET_BYTES_MAX)
+            ),
+            414,
+        );
         check(&with(&"A: b\r\n".repeat(HEAD_FIELDS_MAX)), 431);
     }
 
@@ -256,8 +295,14 @@ mod tests {
     fn a_plain_push_is_read() {
         let text = with("content-LENGTH: 12\r\nX-Request-ID: r\r\nConnection: close\r\n");
         let head = parse(text.as_bytes()).unwrap();
-        assert_eq!((head.method, head.path, head.query), ("POST", "/api/push", None));
-        assert_eq!((head.framing, head.keep_alive), (Framing::Length(12), false));
+        assert_eq!(
+            (head.method, head.path, head.query),
+            ("POST", "/api/push", None)
+        );
+        assert_eq!(
+            (head.framing, head.keep_alive),
+            (Framing::Length(12), false)
+        );
         assert_eq!(head.fields.trace_id, Some(&b"r"[..]));
     }
 
@@ -266,7 +311,11 @@ mod tests {
         let text = with("A: b\r\n");
         let bytes = text.as_bytes();
         for split in 0..bytes.len() {
-            assert_eq!(head_length(&bytes[..split], 0), Ok(None), "split at {split}");
+            assert_eq!(
+                head_length(&bytes[..split], 0),
+                Ok(None),
+                "split at {split}"
+            );
             assert_eq!(head_length(bytes, split), Ok(Some(bytes.len())));
         }
     }
@@ -274,8 +323,14 @@ mod tests {
     #[test]
     fn a_head_without_end_is_refused_by_what_is_long() {
         let line = format!("GET /{}", "a".repeat(HEAD_BYTES_MAX));
-        assert_eq!(head_length(line.as_bytes(), 0).unwrap_err().code, ErrorCode::UriTooLong);
+        assert_eq!(
+            head_length(line.as_bytes(), 0).unwrap_err().code,
+            ErrorCode::UriTooLong
+        );
         let fields = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(HEAD_BYTES_MAX));
-        assert_eq!(head_length(fields.as_bytes(), 0).unwrap_err().code, ErrorCode::HeadTooLarge);
+        assert_eq!(
+            head_length(fields.as_bytes(), 0).unwrap_err().code,
+            ErrorCode::HeadTooLarge
+        );
     }
 }

@@ -26,7 +26,13 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(index: usize, cores: usize, admit: Arc<Admit>, query: HandoffSender, shutdown: Shutdown) -> Self {
+    pub fn new(
+        index: usize,
+        cores: usize,
+        admit: Arc<Admit>,
+        query: HandoffSender,
+        shutdown: Shutdown,
+    ) -> Self {
         Self {
             index,
             admit,
@@ -50,7 +56,11 @@ pub async fn serve(listener: TcpListener, core: Rc<Core>) {
         monoio::time::sleep(Duration::from_millis(10)).await;
     }
     if core.requests.get() > 0 {
-        tracing::warn!(core = core.index, requests = core.requests.get(), "cut requests at the drain deadline");
+        tracing::warn!(
+            core = core.index,
+            requests = core.requests.get(),
+            "cut requests at the drain deadline"
+        );
     }
 }
 

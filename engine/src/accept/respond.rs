@@ -37,7 +37,11 @@ pub(super) fn render(reply: &Reply, close: bool) -> Vec<u8> {
     if status == 401 {
         head.push_str("WWW-Authenticate: Bearer\r\n");
     }
-    head.push_str(if close { "Connection: close\r\n\r\n" } else { "\r\n" });
+    head.push_str(if close {
+        "Connection: close\r\n\r\n"
+    } else {
+        "\r\n"
+    });
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(&reply.body);
     bytes
@@ -86,8 +90,9 @@ fn http_date(now: UnixMicros) -> String {
 fn fixdate(at: UnixMicros) -> String {
     // 1970-01-01 was a Thursday.
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let (year, month, day) = at.utc_date();
     let (hour, minute, second, _) = at.utc_time();
     let days = at.0.div_euclid(86_400 * fiber_contract::time::MICROS_PER_S);
@@ -102,6 +107,9 @@ mod tests {
 
     #[test]
     fn dates_are_the_rfcs() {
-        assert_eq!(fixdate(UnixMicros::from_secs(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(
+            fixdate(UnixMicros::from_secs(784_111_777)),
+            "Sun, 06 Nov 1994 08:49:37 GMT"
+        );
     }
 }

@@ -21,7 +21,8 @@ impl TokenDigest {
 
     /// True for `Bearer <secret>`; the scheme's case does not matter (RFC 9110, 11.1).
     pub fn accepts(&self, authorization: Option<&[u8]>) -> bool {
-        let Some((scheme, token)) = authorization.and_then(|value| value.split_at_checked(7)) else {
+        let Some((scheme, token)) = authorization.and_then(|value| value.split_at_checked(7))
+        else {
             return false;
         };
         let digest: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
@@ -49,7 +50,11 @@ mod tests {
             (Some(""), false),
             (None, false),
         ] {
-            assert_eq!(token.accepts(header.map(str::as_bytes)), expect, "{header:?}");
+            assert_eq!(
+                token.accepts(header.map(str::as_bytes)),
+                expect,
+                "{header:?}"
+            );
         }
     }
 }

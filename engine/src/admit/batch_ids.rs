@@ -43,7 +43,9 @@ pub enum Seen {
 impl BatchIds {
     fn shard(&self, id: BatchId) -> std::sync::MutexGuard<'_, Shard> {
         let at = usize::from(id.0.as_bytes()[15]) % SHARDS;
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn look(&self, id: BatchId, body_hash: &[u8; 32]) -> Seen {
@@ -68,7 +70,13 @@ impl BatchIds {
             shard.known.remove(&oldest);
         }
         shard.oldest_first.push_back(id);
-        shard.known.insert(id, Known { body_hash, answer: Arc::new(answer) });
+        shard.known.insert(
+            id,
+            Known {
+                body_hash,
+                answer: Arc::new(answer),
+            },
+        );
     }
 }
 

@@ -24,8 +24,14 @@ impl Route {
 
     pub(super) const fn limits(self) -> Limits {
         match self {
-            Self::Push => Limits { samples_max: PUSH_SAMPLES_MAX, single_allowed: true },
-            Self::Ingest => Limits { samples_max: INGEST_SAMPLES_MAX, single_allowed: false },
+            Self::Push => Limits {
+                samples_max: PUSH_SAMPLES_MAX,
+                single_allowed: true,
+            },
+            Self::Ingest => Limits {
+                samples_max: INGEST_SAMPLES_MAX,
+                single_allowed: false,
+            },
         }
     }
 }
@@ -97,7 +103,11 @@ impl Admitted {
 /// `application/json`, with or without parameters.
 pub(super) fn check_media(head: &RequestHead<'_>) -> Result<(), Reject> {
     let essence = head.content_type.map(|value| {
-        value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+        value
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii()
     });
     if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json")) {
         return Err(Reject::new(
@@ -131,19 +141,26 @@ pub(super) fn batch_id(route: Route, head: &RequestHead<'_>) -> Result<(BatchId,
 }
 
 pub(super) fn source_region(head: &RequestHead<'_>) -> Result<Option<String>, Reject> {
-    let Some(value) = head.region_id else { return Ok(None) };
+    let Some(value) = head.region_id else {
+        return Ok(None);
+    };
     let text = std::str::from_utf8(value).ok().filter(|text| {
         let chars = text.chars().count();
         (1..=REGION_CHARS_MAX).contains(&chars) && !text.chars().any(char::is_control)
     });
     match text {
         Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Reject::malformed(format!("X-Region-ID must have 1 to {REGION_CHARS_MAX} characters"))),
+        None => Err(Reject::malformed(format!(
+            "X-Region-ID must have 1 to {REGION_CHARS_MAX} characters"
+        ))),
     }
 }
 
 pub(super) fn ack(query: Option<&str>) -> Result<Ack, Reject> {
-    let asked = query.unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("ack="));
+    let asked = query
+        .unwrap_or("")
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ack="));
     match asked {
         None | Some("durable") => Ok(Ack::Durable),
         Some("committed") => Ok(Ack::Committed),
@@ -166,10 +183,19 @@ mod tests {
     #[test]
     fn an_ingest_needs_a_batch_id_and_a_push_does_not() {
         let head = RequestHead::default();
-        assert_eq!(batch_id(Route::Ingest, &head).unwrap_err().code, ErrorCode::MissingBatchId);
+        assert_eq!(
+            batch_id(Route::Ingest, &head).unwrap_err().code,
+            ErrorCode::MissingBatchId
+        );
         assert!(!batch_id(Route::Push, &head).unwrap().1);
-        let bad = RequestHead { batch_id: Some(b"7"), ..head };
-        assert_eq!(batch_id(Route::Push, &bad).unwrap_err().code, ErrorCode::MalformedBatch);
+        let bad = RequestHead {
+            batch_id: Some(b"7"),
+            ..head
+        };
+        assert_eq!(
+            batch_id(Route::Push, &bad).unwrap_err().code,
+            ErrorCode::MalformedBatch
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub struct Permit {
 impl InFlight {
     /// Decides before the body is read; `None` is a 503.
     pub fn acquire(&self, bytes: usize) -> Option<Permit> {
-        let mut permit = Permit { bytes: Arc::clone(&self.bytes), held: 0 };
+        let mut permit = Permit {
+            bytes: Arc::clone(&self.bytes),
+            held: 0,
+        };
         permit.grow(bytes).then_some(permit)
     }
 
@@ -32,9 +35,12 @@ impl Permit {
     /// For bodies that do not tell their length.
     #[must_use]
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let taken = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            held.checked_add(bytes).filter(|held| *held <= BODIES_IN_FLIGHT_BYTES_MAX)
-        });
+        let taken = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                held.checked_add(bytes)
+                    .filter(|held| *held <= BODIES_IN_FLIGHT_BYTES_MAX)
+            });
         if taken.is_ok() {
             self.held += bytes;
         }

@@ -46,13 +46,23 @@ pub struct Quota {
 
 impl Rule {
     fn new(rate: f64, burst: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be above 0; saturates")]
-        Self { per_request_ns: (1e9 / rate).max(1.0) as u64, burst: burst.max(1.0) as u64 }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be above 0; saturates"
+        )]
+        Self {
+            per_request_ns: (1e9 / rate).max(1.0) as u64,
+            burst: burst.max(1.0) as u64,
+        }
     }
 
     /// Takes one request from the bucket; `Err` says how long until one would fit.
     fn take(self, bucket: &mut Bucket, now_ns: u64) -> Result<(), Duration> {
-        let empty_at_ns = bucket.empty_at_ns.max(now_ns).saturating_add(self.per_request_ns);
+        let empty_at_ns = bucket
+            .empty_at_ns
+            .max(now_ns)
+            .saturating_add(self.per_request_ns);
         let ahead_max_ns = self.per_request_ns.saturating_mul(self.burst);
         let over_ns = (empty_at_ns - now_ns).saturating_sub(ahead_max_ns);
         if over_ns > 0 {
@@ -103,7 +113,9 @@ impl RateLimiter {
 
     fn take_at(&self, probe: NodeKey, now_ns: u64) -> (Quota, Result<(), Duration>) {
         let shard = usize::try_from(probe.0.cast_unsigned() % SHARDS as u64).unwrap_or(0);
-        let mut shard = self.probes[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.probes[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= SHARD_BUCKETS_SWEEP && !shard.contains_key(&probe) {
             shard.retain(|_, bucket| bucket.empty_at_ns > now_ns);
         }
@@ -120,7 +132,11 @@ mod tests {
     const S: u64 = 1_000_000_000;
 
     fn limiter() -> RateLimiter {
-        RateLimiter::new(RateLimit { global_rate: 5.0, ingest_rate: 10.0, ingest_burst: 3.0 })
+        RateLimiter::new(RateLimit {
+            global_rate: 5.0,
+            ingest_rate: 10.0,
+            ingest_burst: 3.0,
+        })
     }
 
     #[test]
@@ -150,7 +166,9 @@ mod tests {
     fn idle_buckets_are_swept() {
         let limiter = limiter();
         for probe in 0..200_000 {
-            let _ignored: Result<(), Duration> = limiter.take_at(NodeKey(probe * 64), probe.cast_unsigned() * S).1;
+            let _ignored: Result<(), Duration> = limiter
+                .take_at(NodeKey(probe * 64), probe.cast_unsigned() * S)
+                .1;
         }
         assert!(limiter.probes[0].lock().unwrap().len() <= SHARD_BUCKETS_SWEEP);
     }

@@ -29,7 +29,11 @@ impl Reply {
         trace_id: TraceId,
         quota: Option<Quota>,
     ) -> Self {
-        let answer = IngestAnswer { status: "accepted".to_owned(), message, data };
+        let answer = IngestAnswer {
+            status: "accepted".to_owned(),
+            message,
+            data,
+        };
         Self {
             status,
             body: to_json(&answer),
@@ -47,7 +51,11 @@ impl Reply {
             let spread = xxhash_rust::xxh3::xxh3_64(self.trace_id.as_str().as_bytes()) % 1_000;
             #[expect(clippy::cast_precision_loss, reason = "below 1000")]
             let wait_s = wait.as_secs_f64() * (1.0 + RETRY_JITTER * spread as f64 / 1_000.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a few seconds"
+            )]
             let whole_s = wait_s.ceil() as u64;
             whole_s.max(1)
         })

@@ -96,18 +96,32 @@ impl Admit {
         let (batch_id, named_by_client) = head::batch_id(route, head)?;
         let source_region = head::source_region(head)?;
         if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-            return Err(Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes")).closing());
+            return Err(
+                Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes")).closing(),
+            );
         }
         self.rate.take_global().map_err(|wait| {
-            Reject::new(ErrorCode::Overloaded, "the instance takes no more requests at this moment")
-                .retry_after(wait)
+            Reject::new(
+                ErrorCode::Overloaded,
+                "the instance takes no more requests at this moment",
+            )
+            .retry_after(wait)
         })?;
-        self.appender.has_room(length.unwrap_or(0)).map_err(refused)?;
+        self.appender
+            .has_room(length.unwrap_or(0))
+            .map_err(refused)?;
         let permit = self
             .in_flight
             .acquire(length.unwrap_or(0))
             .ok_or_else(|| Reject::overloaded("too many bytes are in flight"))?;
-        Ok(Admitted { route, ack, batch_id, named_by_client, source_region, permit })
+        Ok(Admitted {
+            route,
+            ack,
+            batch_id,
+            named_by_client,
+            source_region,
+            permit,
+        })
     }
 
     /// Parses, journals and answers. The future may be polled on either runtime.
@@ -123,11 +137,11 @@ impl Admit {
         counters.requests.add(1);
         counters.body_bytes.add(body.len() as u64);
         let mut quota = None;
-        let done = self.store(counters, &admitted, &trace_id, &mut body, &mut quota, timer).await;
+        let done = self
+            .store(counters, &admitted, &trace_id, &mut body, &mut quota, timer)
+            .await;
         match done {
-            Ok((status, message, data)) => {
-                Reply::accepted(status, message, data, trace_id, quota)
-            }
+            Ok((status, message, data)) => Reply::accepted(status, message, data, trace_id, quota),
             Err(reject) => self.refuse(core, reject, trace_id, quota),
         }
     }
@@ -154,13 +168,20 @@ impl Admit {
         timer: impl Timer,
     ) -> Result<(u16, String, IngestData), Reject> {
         // Before parsing, which changes the bytes.
-        let body_hash: [u8; 32] =
-            if admitted.named_by_client { Sha256::digest(&*body).into() } else { [0; 32] };
+        let body_hash: [u8; 32] = if admitted.named_by_client {
+            Sha256::digest(&*body).into()
+        } else {
+            [0; 32]
+        };
         if admitted.named_by_client {
             match self.batch_ids.look(admitted.batch_id, &body_hash) {
                 Seen::New => {}
                 Seen::Answered(data) => {
-                    return Ok((200, "Already processed".to_owned(), IngestData::clone(&data)));
+                    return Ok((
+                        200,
+                        "Already processed".to_owned(),
+                        IngestData::clone(&data),
+                    ));
                 }
                 Seen::Conflict => {
                     return Err(Reject::new(
@@ -171,18 +192,26 @@ impl Admit {
             }
         }
         let now = UnixMicros::now();
-        let parsed = SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
-        let parsed = parsed.inspect_err(|reject| counters.samples_rejected.add(reject.errors.len() as u64))?;
+        let parsed =
+            SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
+        let parsed = parsed
+            .inspect_err(|reject| counters.samples_rejected.add(reject.errors.len() as u64))?;
         if let Some(probe) = parsed.first_node() {
             let (told, taken) = self.rate.take(probe);
             *quota = Some(told);
             taken.map_err(|wait| {
-                Reject::new(ErrorCode::RateLimited, "this probe sends more than its quota")
-                    .retry_after(wait)
+                Reject::new(
+                    ErrorCode::RateLimited,
+                    "this probe sends more than its quota",
+                )
+                .retry_after(wait)
             })?;
         }
         let (record, data) = record_of(admitted, trace_id, body_hash, now, &parsed);
-        let pending = self.appender.try_append(record, parsed.rows).map_err(refused)?;
+        let pending = self
+            .appender
+            .try_append(record, parsed.rows)
+            .map_err(refused)?;
         let seq = match pending.await {
             Ok(Ok(seq)) => seq,
             Ok(Err(failed)) => return Err(commit_failed(failed)),
@@ -191,9 +220,12 @@ impl Admit {
         counters.samples_received.add(u64::from(parsed.rows));
         counters.samples_rejected.add(u64::from(parsed.rejected));
         if admitted.named_by_client {
-            self.batch_ids.remember(admitted.batch_id, body_hash, data.clone());
+            self.batch_ids
+                .remember(admitted.batch_id, body_hash, data.clone());
         }
-        let message = self.acknowledge(admitted.ack, seq, parsed.rows, timer).await;
+        let message = self
+            .acknowledge(admitted.ack, seq, parsed.rows, timer)
+            .await;
         Ok((202, message, data))
     }
 

@@ -3,4 +3,4 @@
 mod pin;
 mod runtime;
 
-pub use runtime::{Cores, Chosen, StartError, choose, start};
+pub use runtime::{Chosen, Cores, StartError, choose, start};

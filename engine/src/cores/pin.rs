@@ -14,6 +14,10 @@ pub(super) fn pin(index: usize) {
 
 /// The processors that this process may use, which need not start at 0.
 fn allowed_processors() -> Vec<usize> {
-    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
-    (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|processor| set.is_set(*processor))
+        .collect()
 }

@@ -38,7 +38,10 @@ pub enum StartError {
     )]
     NoUring,
     #[error("listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("start an ingest core: {0}")]
     Thread(io::Error),
 }
@@ -79,9 +82,12 @@ pub fn start(
     query: &HandoffSender,
     shutdown: &Shutdown,
 ) -> Result<Cores, StartError> {
+    refuse_taken(address)?;
     let first = listen(address)?;
     // Port 0 is whatever the first got.
-    let address = first.local_addr().map_err(|source| StartError::Listen { address, source })?;
+    let address = first
+        .local_addr()
+        .map_err(|source| StartError::Listen { address, source })?;
     let mut listeners = vec![first];
     for _ in 1..count {
         listeners.push(listen(address)?);
@@ -94,7 +100,11 @@ pub fn start(
             .spawn(move || {
                 let _registered = shutdown.register("ingest");
                 pin(index);
-                if let Err(error) = run(chosen, listener, Core::new(index, count, admit, query, shutdown.clone())) {
+                if let Err(error) = run(
+                    chosen,
+                    listener,
+                    Core::new(index, count, admit, query, shutdown.clone()),
+                ) {
                     tracing::error!(core = index, %error, "run an ingest core");
                     shutdown.ask();
                 }
@@ -113,13 +123,23 @@ fn run(chosen: Chosen, listener: TcpListener, core: Core) -> io::Result<()> {
         Ok(())
     };
     match chosen {
-        Chosen::Epoll => {
-            RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serve)
-        }
-        Chosen::Uring => {
-            RuntimeBuilder::<IoUringDriver>::new().enable_timer().build()?.block_on(serve)
-        }
+        Chosen::Epoll => RuntimeBuilder::<LegacyDriver>::new()
+            .enable_timer()
+            .build()?
+            .block_on(serve),
+        Chosen::Uring => RuntimeBuilder::<IoUringDriver>::new()
+            .enable_timer()
+            .build()?
+            .block_on(serve),
     }
+}
+
+/// SO_REUSEPORT would let a second engine join the port of the first, and take half of its probes:
+/// a bind without it fails where anybody listens.
+fn refuse_taken(address: SocketAddr) -> Result<(), StartError> {
+    TcpListener::bind(address)
+        .map(drop)
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 const BACKLOG: i32 = 4_096;
