@@ -131,6 +131,45 @@ impl Reader<'_> {
         }
         Secret::new(value)
     }
+
+    fn journal_bytes_max(&mut self) -> u64 {
+        let journal_bytes_max = self.parsed(
+            "FIBER_JOURNAL_BYTES_MAX",
+            JOURNAL_BYTES_MAX_DEFAULT,
+            "a number of bytes",
+        );
+        if journal_bytes_max < JOURNAL_BYTES_MAX_MIN {
+            self.mistakes.push(format!(
+                "FIBER_JOURNAL_BYTES_MAX must be at least {JOURNAL_BYTES_MAX_MIN}"
+            ));
+        }
+        journal_bytes_max
+    }
+
+    fn dashboard_dir(&mut self) -> Option<PathBuf> {
+        let dashboard_dir = self.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
+        if let Some(dir) = dashboard_dir
+            .as_ref()
+            .filter(|dir| !dir.join("index.html").is_file())
+        {
+            self.mistakes.push(format!(
+                "FIBER_DASHBOARD_DIR={} holds no index.html",
+                dir.display()
+            ));
+        }
+        dashboard_dir
+    }
+
+    fn database(&mut self, environment: Environment) -> Database {
+        Database {
+            host: self.text("DB_HOST").unwrap_or_else(|| "localhost".into()),
+            port: self.parsed("DB_PORT", 5432, "a port"),
+            user: self.text("DB_USER").unwrap_or_else(|| "fiberstack".into()),
+            password: self.secret("DB_PASS", environment),
+            name: self.text("DB_NAME").unwrap_or_else(|| "fiberstack".into()),
+            read_host: self.text("DB_READ_HOST"),
+        }
+    }
 }
 
 /// Reads and checks all of it, or tells all that is wrong.
@@ -149,26 +188,6 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         ],
     );
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let journal_bytes_max = read.parsed(
-        "FIBER_JOURNAL_BYTES_MAX",
-        JOURNAL_BYTES_MAX_DEFAULT,
-        "a number of bytes",
-    );
-    if journal_bytes_max < JOURNAL_BYTES_MAX_MIN {
-        read.mistakes.push(format!(
-            "FIBER_JOURNAL_BYTES_MAX must be at least {JOURNAL_BYTES_MAX_MIN}"
-        ));
-    }
-    let dashboard_dir = read.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
-    if let Some(dir) = dashboard_dir
-        .as_ref()
-        .filter(|dir| !dir.join("index.html").is_file())
-    {
-        read.mistakes.push(format!(
-            "FIBER_DASHBOARD_DIR={} holds no index.html",
-            dir.display()
-        ));
-    }
     let config = Config {
         environment,
         role: read.one_of("FIBER_ROLE", Role::All, &[("all", Role::All)]),
@@ -191,16 +210,9 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             .text("FIBER_DATA_DIR")
             .unwrap_or_else(|| "/var/lib/fiberstack".into())
             .into(),
-        dashboard_dir,
-        journal_bytes_max,
-        database: Database {
-            host: read.text("DB_HOST").unwrap_or_else(|| "localhost".into()),
-            port: read.parsed("DB_PORT", 5432, "a port"),
-            user: read.text("DB_USER").unwrap_or_else(|| "fiberstack".into()),
-            password: read.secret("DB_PASS", environment),
-            name: read.text("DB_NAME").unwrap_or_else(|| "fiberstack".into()),
-            read_host: read.text("DB_READ_HOST"),
-        },
+        dashboard_dir: read.dashboard_dir(),
+        journal_bytes_max: read.journal_bytes_max(),
+        database: read.database(environment),
         redis_url: read.text("REDIS_URL").map(Secret::new),
         federation_secret: read.secret("FEDERATION_SECRET", environment),
         rate_limit: RateLimit {

@@ -111,6 +111,14 @@ struct Fields {
 }
 
 impl Fields {
+    fn node<'t, 'a>(nodes: &'t [Node<'a>], position: usize) -> Option<&'t Node<'a>> {
+        if position == 0 {
+            None
+        } else {
+            nodes.get(position)
+        }
+    }
+
     fn find(nodes: &[Node<'_>], object_at: usize, len: usize) -> Self {
         let mut fields = Self::default();
         let mut at = object_at + 1;
@@ -151,14 +159,50 @@ pub(super) fn read_sample<'a>(
         return Err(Refusal::new("metrics", "must hold objects"));
     };
     let fields = Fields::find(nodes, at, *len);
-    let field = |position: usize| {
-        if position == 0 {
-            None
-        } else {
-            nodes.get(position)
+    let field = |position| Fields::node(nodes, position);
+    let name = read_name(nodes, &fields, batch_node)?;
+    let packet_loss = required_number("packet_loss", field(fields.packet_loss), 100.0)?;
+    let uptime_pct = required_number("uptime_pct", field(fields.uptime_pct), 100.0)?;
+    let latency_ms = match field(fields.latency_ms) {
+        None => return Err(Refusal::new("latency_ms", MISSING)),
+        Some(Node::Static(StaticNode::Null)) if packet_loss >= 100.0 => None,
+        Some(Node::Static(StaticNode::Null)) => {
+            return Err(Refusal::new(
+                "latency_ms",
+                "may be null only when packet_loss is 100",
+            ));
         }
+        some => Some(required_number("latency_ms", some, LATENCY_MS_MAX)?),
     };
+    let timestamp = required_string("timestamp", field(fields.timestamp))?;
+    let time = UnixMicros::parse(timestamp)
+        .map_err(|_| Refusal::new("timestamp", "must be an RFC 3339 timestamp"))?;
+    check_seq(field(fields.seq))?;
+    let metadata = match field(fields.metadata) {
+        None | Some(Node::Static(StaticNode::Null)) => None,
+        Some(Node::Object { .. }) => Some(
+            metadata::to_text(nodes, fields.metadata)
+                .map_err(|reason| Refusal::new("metadata", reason))?,
+        ),
+        Some(_) => return Err(Refusal::new("metadata", "must be an object")),
+    };
+    Ok(Sample {
+        name,
+        time: clock.check(time)?,
+        latency_ms,
+        uptime_pct,
+        packet_loss,
+        metadata,
+    })
+}
 
+/// What identifies the series, and where its node is.
+fn read_name<'a>(
+    nodes: &[Node<'a>],
+    fields: &Fields,
+    batch_node: Option<&'a str>,
+) -> Result<SeriesName<'a>, Refusal> {
+    let field = |position| Fields::node(nodes, position);
     let node_id = match (
         optional_string("node_id", field(fields.node_id))?,
         batch_node,
@@ -181,22 +225,6 @@ pub(super) fn read_sample<'a>(
             format!("must have 1 to {REGION_CHARS_MAX} characters"),
         ));
     }
-    let packet_loss = required_number("packet_loss", field(fields.packet_loss), 100.0)?;
-    let uptime_pct = required_number("uptime_pct", field(fields.uptime_pct), 100.0)?;
-    let latency_ms = match field(fields.latency_ms) {
-        None => return Err(Refusal::new("latency_ms", MISSING)),
-        Some(Node::Static(StaticNode::Null)) if packet_loss >= 100.0 => None,
-        Some(Node::Static(StaticNode::Null)) => {
-            return Err(Refusal::new(
-                "latency_ms",
-                "may be null only when packet_loss is 100",
-            ));
-        }
-        some => Some(required_number("latency_ms", some, LATENCY_MS_MAX)?),
-    };
-    let timestamp = required_string("timestamp", field(fields.timestamp))?;
-    let time = UnixMicros::parse(timestamp)
-        .map_err(|_| Refusal::new("timestamp", "must be an RFC 3339 timestamp"))?;
     let target_host = optional_string("target_host", field(fields.target_host))?.unwrap_or("");
     check_length("target_host", target_host, TARGET_HOST_BYTES_MAX)?;
     let probe_type =
@@ -205,28 +233,12 @@ pub(super) fn read_sample<'a>(
     if probe_type.is_empty() {
         return Err(Refusal::new("probe_type", "must not be empty"));
     }
-    check_seq(field(fields.seq))?;
-    let metadata = match field(fields.metadata) {
-        None | Some(Node::Static(StaticNode::Null)) => None,
-        Some(Node::Object { .. }) => Some(
-            metadata::to_text(nodes, fields.metadata)
-                .map_err(|reason| Refusal::new("metadata", reason))?,
-        ),
-        Some(_) => return Err(Refusal::new("metadata", "must be an object")),
-    };
-    Ok(Sample {
-        name: SeriesName {
-            node_id,
-            country,
-            region,
-            target_host,
-            probe_type,
-        },
-        time: clock.check(time)?,
-        latency_ms,
-        uptime_pct,
-        packet_loss,
-        metadata,
+    Ok(SeriesName {
+        node_id,
+        country,
+        region,
+        target_host,
+        probe_type,
     })
 }
 
