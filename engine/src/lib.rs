@@ -31,6 +31,8 @@ pub mod batch;
 
 pub mod copy;
 
+pub mod schema;
+
 pub mod publish;
 
 pub mod query;

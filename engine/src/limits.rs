@@ -63,3 +63,7 @@ pub const BATCH_IDS_MAX: usize = 200_000;
 pub const COMMITTED_ACK_WAIT: Duration = Duration::from_secs(20);
 /// Requests under way at the end get this long.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// The writer's own limit for draining is within it.
+pub const COMMITTED_DRAIN_WAIT: Duration = Duration::from_secs(15);
+/// Threads of the tokio side at least: a writer and a query must not wait for each other.
+pub const TOKIO_THREADS_MIN: usize = 2;

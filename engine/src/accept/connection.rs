@@ -223,7 +223,6 @@ impl Connection {
             content_encoding: head.fields.content_encoding,
             batch_id: head.fields.batch_id,
             region_id: head.fields.region_id,
-            trace_id: head.fields.trace_id,
             query: head.query,
         };
         let length = match head.framing {

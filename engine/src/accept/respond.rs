@@ -25,7 +25,7 @@ pub(super) fn render(reply: &Reply, close: bool) -> Vec<u8> {
             "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\nX-RateLimit-Policy: local\r\n",
             quota.limit,
             quota.remaining,
-            quota.reset.as_secs_f64().ceil(),
+            quota.reset_s(),
         ),
         None => Ok(()),
     })

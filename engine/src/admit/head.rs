@@ -44,8 +44,6 @@ pub struct RequestHead<'a> {
     pub content_encoding: Option<&'a [u8]>,
     pub batch_id: Option<&'a [u8]>,
     pub region_id: Option<&'a [u8]>,
-    /// `X-Trace-ID`, else `X-Request-ID`.
-    pub trace_id: Option<&'a [u8]>,
     /// Of the target, after `?`.
     pub query: Option<&'a str>,
 }

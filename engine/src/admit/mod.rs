@@ -9,6 +9,7 @@
 
 mod auth;
 mod batch_ids;
+mod from_query;
 mod head;
 mod in_flight;
 mod rate;

@@ -44,6 +44,13 @@ pub struct Quota {
     pub reset: Duration,
 }
 
+impl Quota {
+    /// Whole seconds, rounded up.
+    pub fn reset_s(&self) -> u64 {
+        self.reset.as_secs() + u64::from(self.reset.subsec_nanos() > 0)
+    }
+}
+
 impl Rule {
     fn new(rate: f64, burst: f64) -> Self {
         #[expect(

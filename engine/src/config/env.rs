@@ -1,6 +1,7 @@
 //! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable.
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret};
+use crate::journal::OnDamage;
 use crate::limits::{JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -212,6 +213,11 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             .into(),
         dashboard_dir: read.dashboard_dir(),
         journal_bytes_max: read.journal_bytes_max(),
+        journal_on_damage: read.one_of(
+            "FIBER_JOURNAL_ON_DAMAGE",
+            OnDamage::Refuse,
+            &[("refuse", OnDamage::Refuse), ("quarantine", OnDamage::Quarantine)],
+        ),
         database: read.database(environment),
         redis_url: read.text("REDIS_URL").map(Secret::new),
         federation_secret: read.secret("FEDERATION_SECRET", environment),

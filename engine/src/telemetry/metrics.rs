@@ -95,6 +95,19 @@ impl Metrics {
         })
     }
 
+    /// Samples that are durable and have no fate in the database yet.
+    pub fn in_flight(&self) -> u64 {
+        // The later counters first: read the other way round a sample could be stored and not received.
+        let settled =
+            self.copy.stored.get() + self.copy.duplicate.get() + self.copy.quarantined.get();
+        self.received().saturating_sub(settled)
+    }
+
+    /// Samples made durable, those included that the run before left to this one.
+    pub fn received(&self) -> u64 {
+        self.sum(|core| &core.samples_received) + self.copy.replayed.get()
+    }
+
     /// The sum over all cores of one counter.
     pub fn sum(&self, counter: impl Fn(&IngestCounters) -> &Counter) -> u64 {
         self.ingest.iter().map(|core| counter(core).get()).sum()
