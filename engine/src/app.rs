@@ -47,7 +47,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let _entered = runtime.enter();
     let poisoned = journal.threads.poisoned();
 
-    let stages = Stages::start(&config, driver, journal.appender, journal.feed, journal.stats)?;
+    let stages = Stages::start(
+        &config,
+        driver,
+        journal.appender,
+        journal.feed,
+        journal.stats,
+    )?;
     tracing::info!(
         address = %stages.cores.address,
         driver = driver.as_str(),
@@ -94,7 +100,10 @@ struct Tasks(JoinSet<()>);
 impl Tasks {
     async fn join(mut self, intake: &Shutdown, drain: &Shutdown) {
         let all = async { while self.0.join_next().await.is_some() {} };
-        if tokio::time::timeout(COMMITTED_DRAIN_WAIT, all).await.is_err() {
+        if tokio::time::timeout(COMMITTED_DRAIN_WAIT, all)
+            .await
+            .is_err()
+        {
             let pending = [intake.pending(), drain.pending()].concat();
             tracing::warn!(?pending, "parts were still at work at the end");
         }
@@ -119,7 +128,13 @@ impl Stages {
         let (intake, drain) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new(config.ingest_cores.get());
         let (watch, status) = (CommitWatch::new(), Arc::new(CopyStatus::new()));
-        let admit = Arc::new(Admit::new(config, appender, watch.clone(), Arc::clone(&metrics), intake.clone()));
+        let admit = Arc::new(Admit::new(
+            config,
+            appender,
+            watch.clone(),
+            Arc::clone(&metrics),
+            intake.clone(),
+        ));
         let (committed, publish) = mpsc::channel(COMMITTED_QUEUE);
         let (to_query, from_cores) = handoff::channel();
 
@@ -137,7 +152,13 @@ impl Stages {
             watch: watch.clone(),
             replay_through: journal.durable_seq(),
         };
-        tasks.spawn(copy::run(writer, feed, committed, Arc::clone(&metrics), drain.clone()));
+        tasks.spawn(copy::run(
+            writer,
+            feed,
+            committed,
+            Arc::clone(&metrics),
+            drain.clone(),
+        ));
         let sources = live::Sources {
             committed: publish,
             metrics: Arc::clone(&metrics),
@@ -145,13 +166,22 @@ impl Stages {
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
-        tasks.spawn(health::run(Arc::clone(&health), Arc::clone(config), drain.clone()));
+        tasks.spawn(health::run(
+            Arc::clone(&health),
+            Arc::clone(config),
+            drain.clone(),
+        ));
         let sources = coordination::Sources {
             instance: config.instance.clone(),
             metrics: Arc::clone(&metrics),
             etl: etl.clone(),
         };
-        let redis = coordination::run(coordination.clone(), config.redis_url.clone(), sources, drain.clone());
+        let redis = coordination::run(
+            coordination.clone(),
+            config.redis_url.clone(),
+            sources,
+            drain.clone(),
+        );
         tasks.spawn(redis);
         let context = query::Context::new(Parts {
             config: Arc::clone(config),
@@ -174,7 +204,12 @@ impl Stages {
 
         let count = config.ingest_cores.get();
         let cores = cores::start(config.listen, count, driver, &admit, &to_query, &intake)?;
-        Ok(Self { cores, tasks: Tasks(tasks), intake, drain })
+        Ok(Self {
+            cores,
+            tasks: Tasks(tasks),
+            intake,
+            drain,
+        })
     }
 }
 

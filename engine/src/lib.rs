@@ -33,8 +33,6 @@ pub mod schema;
 
 pub mod copy;
 
-pub mod schema;
-
 pub mod publish;
 
 pub mod query;

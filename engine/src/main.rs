@@ -82,7 +82,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => {
             let config = config::load(&config::process_environment)?;
             telemetry::log::init();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let applied = runtime
                 .block_on(schema::migrate(&config.database.connection()))
                 .context("migrate the database")?;

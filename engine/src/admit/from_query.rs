@@ -32,7 +32,14 @@ impl IngestService for Admit {
             let head = head_of(&request.headers, request.query.as_deref());
             let reply = match self.head(route, &head, Some(request.body.len())) {
                 Ok(admitted) => {
-                    self.body(QUERY_SIDE, admitted, trace_id, request.body.to_vec(), TokioTimer).await
+                    self.body(
+                        QUERY_SIDE,
+                        admitted,
+                        trace_id,
+                        request.body.to_vec(),
+                        TokioTimer,
+                    )
+                    .await
                 }
                 Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),
             };
@@ -76,5 +83,9 @@ fn into_hyper(reply: Reply) -> IngestReply {
     if reply.status == 401 {
         headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
-    IngestReply { status: reply.status, headers, body: reply.body.into() }
+    IngestReply {
+        status: reply.status,
+        headers,
+        body: reply.body.into(),
+    }
 }

@@ -284,6 +284,7 @@ fn refused(refused: Refused) -> Reject {
     let reject = Reject::overloaded(refused.to_string());
     match refused {
         Refused::Busy => reject,
+        Refused::TooLarge => Reject::too_large(refused.to_string()),
         // The database must catch up first, which takes more than a moment.
         Refused::Full => reject.retry_after(Duration::from_secs(5)),
         Refused::Stopping | Refused::Poisoned => reject.closing(),

@@ -216,7 +216,10 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         journal_on_damage: read.one_of(
             "FIBER_JOURNAL_ON_DAMAGE",
             OnDamage::Refuse,
-            &[("refuse", OnDamage::Refuse), ("quarantine", OnDamage::Quarantine)],
+            &[
+                ("refuse", OnDamage::Refuse),
+                ("quarantine", OnDamage::Quarantine),
+            ],
         ),
         database: read.database(environment),
         redis_url: read.text("REDIS_URL").map(Secret::new),

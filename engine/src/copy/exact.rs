@@ -72,11 +72,15 @@ pub(super) async fn write(
         session.batch("open a savepoint", "SAVEPOINT half").await?;
         match insert(session, &rows[from..to], &mut answer.stored).await {
             Ok(()) => {
-                session.batch("close a savepoint", "RELEASE SAVEPOINT half").await?;
+                session
+                    .batch("close a savepoint", "RELEASE SAVEPOINT half")
+                    .await?;
             }
             Err(error) => {
                 let refusal = Refusal::of(&error).ok_or(error)?;
-                session.batch("roll back to a savepoint", "ROLLBACK TO SAVEPOINT half").await?;
+                session
+                    .batch("roll back to a savepoint", "ROLLBACK TO SAVEPOINT half")
+                    .await?;
                 if to - from == 1 {
                     answer.refused.push((from, refusal));
                 } else {

@@ -258,7 +258,9 @@ impl Names {
 
     /// Notes the instants of a node's stored rows.
     pub(super) fn saw(&mut self, node_key: NodeKey, oldest: UnixMicros, newest: UnixMicros) {
-        let Some(node) = self.nodes.get_mut(&node_key) else { return };
+        let Some(node) = self.nodes.get_mut(&node_key) else {
+            return;
+        };
         if oldest < node.first_seen || newest > node.last_seen {
             node.first_seen = node.first_seen.min(oldest);
             node.last_seen = node.last_seen.max(newest);

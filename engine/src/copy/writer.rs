@@ -43,6 +43,8 @@ pub struct Context {
     pub database: tokio_postgres::Config,
     pub status: Arc<CopyStatus>,
     pub watch: CommitWatch,
+    /// What was durable at start: its samples were received by the run before.
+    pub replay_through: GroupSeq,
 }
 
 /// Writes until shutdown. The only writer of its journal.
@@ -275,6 +277,7 @@ impl<F: Groups> Writer<F> {
             let written = transaction::write(session, memory, self.journal, &mut plan, care).await;
             let error = match written {
                 Ok(done) => {
+                    self.metrics.copy.replayed.add(self.replayed(groups));
                     self.tell(&plan, done).await;
                     break;
                 }
@@ -301,6 +304,15 @@ impl<F: Groups> Writer<F> {
             plan.undecide();
         }
         Ok(plan.last_seq)
+    }
+
+    /// Samples that this process did not receive, or settled once before: those of the run before,
+    /// and those whose confirmed commit the server lost in a crash.
+    fn replayed(&self, groups: &[Group]) -> u64 {
+        let settled = GroupSeq(self.metrics.copy.committed_seq.get());
+        let through = settled.max(self.ctx.replay_through);
+        let again = groups.iter().filter(|group| group.seq <= through);
+        again.map(|group| u64::from(group.samples)).sum()
     }
 
     /// Counters, waiters and readers, after a confirmed COMMIT.

@@ -75,6 +75,8 @@ impl IngestCounters {
 pub struct CopyCounters {
     pub transactions: Counter,
     pub retries: Counter,
+    /// Samples that the journal held at start and the tables did not: received by the run before.
+    pub replayed: Counter,
     pub stored: Counter,
     pub duplicate: Counter,
     pub quarantined: Counter,

@@ -108,7 +108,11 @@ impl Rollups {
 fn missing_keys(open: &OpenBuckets, deltas: &[Delta]) -> Vec<BucketKey> {
     deltas
         .iter()
-        .filter(|delta| delta.newest_before.is_none_or(|newest| newest >= delta.key.1))
+        .filter(|delta| {
+            delta
+                .newest_before
+                .is_none_or(|newest| newest >= delta.key.1)
+        })
         .map(|delta| delta.key)
         .filter(|key| !open.contains(key))
         .collect()
