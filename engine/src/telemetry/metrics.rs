@@ -60,8 +60,9 @@ pub struct IngestCounters {
 }
 
 /// The statuses counted apart, in the order of `IngestCounters::refused`; the last takes the rest.
-pub const REFUSED_STATUS: [u16; 13] =
-    [400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0];
+pub const REFUSED_STATUS: [u16; 13] = [
+    400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0,
+];
 
 impl IngestCounters {
     pub fn refuse(&self, status: u16) {
@@ -74,6 +75,8 @@ impl IngestCounters {
 pub struct CopyCounters {
     pub transactions: Counter,
     pub retries: Counter,
+    /// Samples that the journal held at start and the tables did not: received by the run before.
+    pub replayed: Counter,
     pub stored: Counter,
     pub duplicate: Counter,
     pub quarantined: Counter,
@@ -88,7 +91,10 @@ pub struct CopyCounters {
 impl Metrics {
     pub fn new(ingest_cores: usize) -> Arc<Self> {
         let ingest = (0..=ingest_cores).map(|_| CachePadded::default()).collect();
-        Arc::new(Self { ingest, copy: CopyCounters::default() })
+        Arc::new(Self {
+            ingest,
+            copy: CopyCounters::default(),
+        })
     }
 
     /// The sum over all cores of one counter.
