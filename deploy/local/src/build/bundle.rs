@@ -29,6 +29,8 @@ pub(super) fn recorded_inputs(dir: &Path) -> Option<String> {
 /// What the author wrote, read once.
 struct Sources {
     index: String,
+    /// The script that starts the glue; a page without inline scripts can have a strict policy.
+    boot: Option<String>,
     css: String,
     assets: BTreeMap<String, Vec<u8>>,
 }
@@ -97,6 +99,11 @@ impl Sources {
         let index_path = source.join("index.html");
         let index = fs::read_to_string(&index_path)
             .with_context(|| format!("read {}", index_path.display()))?;
+        let boot_path = source.join("boot.js");
+        let boot = boot_path
+            .exists()
+            .then(|| fs::read_to_string(&boot_path))
+            .transpose()?;
         let mut css = String::new();
         for path in files_in(&source.join("style"))? {
             if path.extension().is_some_and(|extension| extension == "css") {
@@ -112,7 +119,12 @@ impl Sources {
                 .into_owned();
             assets.insert(name, fs::read(&path)?);
         }
-        Ok(Self { index, css, assets })
+        Ok(Self {
+            index,
+            boot,
+            css,
+            assets,
+        })
     }
 
     /// Lengths are hashed too, so that content cannot move between files unseen.
@@ -129,7 +141,7 @@ impl Sources {
             .assets
             .iter()
             .flat_map(|(name, bytes)| [name.as_bytes(), bytes]);
-        for part in parts.into_iter().chain(assets) {
+        for part in texts.into_iter().chain([wasm]).chain(assets) {
             hasher.update(part.len().to_le_bytes());
             hasher.update(part);
         }
@@ -206,6 +218,10 @@ impl Bundle {
         let css = self.fill(&sources.css).context("fill the style sheets")?;
         self.add_asset("CSS", "app.css", css.as_bytes())?;
         self.urls.insert("INLINE_CSS".to_owned(), css);
+        if let Some(boot) = &sources.boot {
+            let boot = self.fill(boot).context("fill boot.js")?;
+            self.add_asset("BOOT", "boot.js", boot.as_bytes())?;
+        }
         let index = self.fill(&sources.index).context("fill index.html")?;
         self.write(Path::new("index.html"), index.as_bytes())
     }
@@ -319,6 +335,7 @@ mod tests {
     fn every_input_changes_the_hash() {
         let sources = |css: &str, asset: &str| Sources {
             index: "i".to_owned(),
+            boot: None,
             css: css.to_owned(),
             assets: BTreeMap::from([(asset.to_owned(), b"x".to_vec())]),
         };
@@ -341,13 +358,16 @@ mod tests {
             .urls
             .insert("JS".to_owned(), "/assets/app-1.js".to_owned());
         let sources = Sources {
-            index: "<style>{{INLINE_CSS}}</style>{{ASSET:map.bin}} {{CSS}} {{JS}}".to_owned(),
+            index: "<style>{{INLINE_CSS}}</style>{{ASSET:map.bin}} {{CSS}} {{BOOT}}".to_owned(),
+            boot: Some("import init from \"{{JS}}\"".to_owned()),
             css: "a{background:url({{ASSET:map.bin}})}".to_owned(),
             assets: BTreeMap::from([("map.bin".to_owned(), b"land".to_vec())]),
         };
         bundle.add_sources(&sources).unwrap();
         let index = fs::read_to_string(dir.path().join("index.html")).unwrap();
         let map = &bundle.urls["ASSET:map.bin"];
+        let boot = fs::read_to_string(dir.path().join(format!(".{}", bundle.urls["BOOT"])));
+        assert_eq!(boot.unwrap(), "import init from \"/assets/app-1.js\"");
         assert!(index.contains(&format!("<style>a{{background:url({map})}}</style>{map} ")));
         for suffix in ["", ".br", ".gz"] {
             assert!(dir.path().join(format!(".{map}{suffix}")).is_file());

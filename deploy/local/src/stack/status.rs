@@ -20,7 +20,8 @@ pub fn status() -> Result<bool> {
             place(component, &settings)
         );
     }
-    if running_count == 0 {
+    // Only the servers, or nothing: `make up` was not asked for, so nothing is missing.
+    if Component::Engine.running().is_none() && Component::Fleet.running().is_none() {
         return Ok(true);
     }
     let Some(url) = settings.get("FIBER_URL") else {
