@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ pub(crate) fn accepted(accepted: u32, rejected: u32, errors: &str) -> String {
 struct State {
     script: Mutex<VecDeque<Answer>>,
     requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
+                state.connections.fetch_add(1, Ordering::Relaxed);
                 std::thread::spawn(move || drop(serve(stream, &state)));
             }
         });
@@ -77,6 +80,10 @@ impl Server {
         self.state.requests.lock().unwrap().clone()
     }
 
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
     /// A URL that nobody listens on.
     pub(crate) fn closed_port() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -88,13 +95,16 @@ fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::new();
     while let Some(request) = next_request(&mut stream, &mut bytes)? {
+        let is_head = request.starts_with("HEAD ");
         let samples = request.matches("\"timestamp\"").count() as u32;
         state.requests.lock().unwrap().push(request);
         let answer = state.script.lock().unwrap().pop_front();
         match answer.unwrap_or_else(|| Answer::text(&accepted(samples, 0, "[]"))) {
             Answer::Parts(parts) => {
                 for part in parts {
-                    stream.write_all(part.as_bytes())?;
+                    let head_only = is_head.then(|| part.find("\r\n\r\n")).flatten();
+                    let end = head_only.map_or(part.len(), |end| end + 4);
+                    stream.write_all(&part.as_bytes()[..end])?;
                 }
             }
             Answer::Hangup(text) => return stream.write_all(text.as_bytes()),

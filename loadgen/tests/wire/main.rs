@@ -2,3 +2,5 @@
 
 mod client;
 mod hostile;
+mod probe;
+mod probe_process;
