@@ -17,7 +17,7 @@ import { mergeArcs, mesh, feature } from "topojson-client";
 import { presimplify, quantile, simplify } from "topojson-simplify";
 
 const UNITS_PER_DEGREE = 100;
-const KEPT_SHARE = 0.4; // of the source's points
+const KEPT_SHARE = 0.26; // of the source's points
 const RING_AREA_MIN = 0.004; // square degrees; smaller islands are less than a pixel on a wall
 const ANTARCTICA = "010";
 
