@@ -18,7 +18,7 @@ use crate::query::assets::Assets;
 use crate::query::live::{self, Hub};
 use crate::query::{self, Parts, Reading, handoff, sql};
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Accounts, Metrics};
 use anyhow::Context as _;
 use fiber_contract::UnixMicros;
 use fiber_contract::status::{EtlStatus, JournalStatus};
@@ -138,7 +138,8 @@ impl Stages {
         let (committed, publish) = mpsc::channel(COMMITTED_QUEUE);
         let (to_query, from_cores) = handoff::channel();
 
-        let etl = etl_reading(&status, &metrics);
+        let accounts = accounts_reading(&metrics, journal);
+        let etl = etl_reading(&status, &accounts);
         let pool = sql::pool(&config.database).context("make the pool for queries")?;
         let coordination = Coordination::new(config.redis_url.is_some());
         let health = Health::new();
@@ -158,6 +159,7 @@ impl Stages {
             committed: publish,
             metrics: Arc::clone(&metrics),
             etl: etl.clone(),
+            accounts,
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
@@ -233,14 +235,19 @@ fn watch_servers(
     ));
 }
 
-fn etl_reading(status: &Arc<CopyStatus>, metrics: &Arc<Metrics>) -> Reading<EtlStatus> {
-    let (status, metrics) = (Arc::clone(status), Arc::clone(metrics));
+fn accounts_reading(metrics: &Arc<Metrics>, journal: &Arc<Stats>) -> Reading<Accounts> {
+    let (metrics, journal) = (Arc::clone(metrics), Arc::clone(journal));
+    Reading::new(move || metrics.copy.accounts(|| journal.samples_written()))
+}
+
+fn etl_reading(status: &Arc<CopyStatus>, accounts: &Reading<Accounts>) -> Reading<EtlStatus> {
+    let (status, accounts) = (Arc::clone(status), accounts.clone());
     Reading::new(move || {
         let now = status.snapshot();
         EtlStatus {
             state: if now.connected { "running" } else { "waiting" }.to_owned(),
             lag_s: now.lag.as_secs_f64(),
-            in_flight: metrics.in_flight(),
+            in_flight: accounts.get().in_flight,
             last_error: now.last_error,
         }
     })

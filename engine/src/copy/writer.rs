@@ -17,7 +17,7 @@ use crate::model::{GroupSeq, JournalId, NodeKey};
 use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
 use crate::schema::{self, Edition};
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Settled};
 use fiber_contract::UnixMicros;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -280,8 +280,7 @@ impl<F: Groups> Writer<F> {
             let written = transaction::write(session, memory, self.journal, &mut plan, care).await;
             let error = match written {
                 Ok(done) => {
-                    self.metrics.copy.replayed.add(self.replayed(groups));
-                    self.tell(&plan, done).await;
+                    self.tell(&plan, groups, done).await;
                     break;
                 }
                 Err(error) => error,
@@ -319,12 +318,15 @@ impl<F: Groups> Writer<F> {
     }
 
     /// Counters, waiters and readers, after a confirmed COMMIT.
-    async fn tell(&self, plan: &Plan<'_>, done: Done) {
+    async fn tell(&self, plan: &Plan<'_>, groups: &[Group], done: Done) {
         let copy = &self.metrics.copy;
-        copy.transactions.add(1);
-        copy.stored.add(done.totals.stored);
-        copy.duplicate.add(done.totals.duplicate);
-        copy.quarantined.add(done.totals.quarantined);
+        copy.settle(Settled {
+            samples: groups.iter().map(|group| u64::from(group.samples)).sum(),
+            replayed: self.replayed(groups),
+            stored: done.totals.stored,
+            duplicate: done.totals.duplicate,
+            quarantined: done.totals.quarantined,
+        });
         copy.exact_path_rows.add(done.exact_path_rows);
         copy.committed_seq
             .add(plan.last_seq.0.saturating_sub(copy.committed_seq.get()));

@@ -105,10 +105,12 @@ async fn serve(environment: &'static str) -> Server {
         config,
     });
     let (committed, receiver) = tokio::sync::mpsc::channel(4);
+    let counted = Arc::clone(&metrics);
     let sources = Sources {
         committed: receiver,
         metrics,
         etl,
+        accounts: Reading::new(move || counted.copy.accounts(|| 0)),
         pool,
     };
     tokio::spawn(live::run(hub.clone(), sources, shutdown.clone()));

@@ -2,8 +2,8 @@
 //! up when somebody looks; the rest are touched once per group or transaction and need no such care.
 
 use crossbeam::utils::CachePadded;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -86,6 +86,64 @@ pub struct CopyCounters {
     pub committed_seq: Counter,
     /// 1 while the writer has a database session.
     pub connected: Gauge,
+    /// Samples of the groups whose commit was confirmed, as the journal counted them when it sealed
+    /// each group: not as the writer sorted them into fates, which is what it is compared with.
+    settled: Counter,
+    /// Held while a transaction is added, so that no reader sees half of one.
+    settling: Mutex<()>,
+}
+
+/// Where every sample is that this process answers for.
+/// `received = stored + duplicate + quarantined + in_flight` is a statement, not an arithmetic
+/// truth: the left side and `in_flight` are the journal's counts, the rest is the writer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accounts {
+    /// Durable: from requests of this process, and left over by the run before.
+    pub received: u64,
+    pub stored: u64,
+    pub duplicate: u64,
+    pub quarantined: u64,
+    pub in_flight: u64,
+}
+
+/// What one transaction made of its samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// By the journal's count.
+    pub samples: u64,
+    /// Of these, the ones that this process did not make durable, or settled before.
+    pub replayed: u64,
+    pub stored: u64,
+    pub duplicate: u64,
+    pub quarantined: u64,
+}
+
+impl CopyCounters {
+    /// Adds a confirmed transaction.
+    pub fn settle(&self, transaction: Settled) {
+        let _whole = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        self.transactions.add(1);
+        self.settled.add(transaction.samples);
+        self.replayed.add(transaction.replayed);
+        self.stored.add(transaction.stored);
+        self.duplicate.add(transaction.duplicate);
+        self.quarantined.add(transaction.quarantined);
+    }
+
+    /// `durable` reads how many samples this process made durable.
+    pub fn accounts(&self, durable: impl FnOnce() -> u64) -> Accounts {
+        let _whole = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read last: what is settled was durable before.
+        let settled = self.settled.get();
+        let received = durable() + self.replayed.get();
+        Accounts {
+            received,
+            stored: self.stored.get(),
+            duplicate: self.duplicate.get(),
+            quarantined: self.quarantined.get(),
+            in_flight: received.saturating_sub(settled),
+        }
+    }
 }
 
 impl Metrics {
@@ -97,21 +155,40 @@ impl Metrics {
         })
     }
 
-    /// Samples that are durable and have no fate in the database yet.
-    pub fn in_flight(&self) -> u64 {
-        // The later counters first: read the other way round a sample could be stored and not received.
-        let settled =
-            self.copy.stored.get() + self.copy.duplicate.get() + self.copy.quarantined.get();
-        self.received().saturating_sub(settled)
-    }
-
-    /// Samples made durable, those included that the run before left to this one.
-    pub fn received(&self) -> u64 {
-        self.sum(|core| &core.samples_received) + self.copy.replayed.get()
-    }
-
     /// The sum over all cores of one counter.
     pub fn sum(&self, counter: impl Fn(&IngestCounters) -> &Counter) -> u64 {
         self.ingest.iter().map(|core| counter(core).get()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closes(accounts: Accounts) -> bool {
+        let somewhere =
+            accounts.stored + accounts.duplicate + accounts.quarantined + accounts.in_flight;
+        accounts.received == somewhere
+    }
+
+    #[test]
+    fn the_accounts_close_unless_a_sample_lost_its_fate() {
+        let copy = CopyCounters::default();
+        let whole = Settled {
+            samples: 10,
+            replayed: 3,
+            stored: 7,
+            duplicate: 2,
+            quarantined: 1,
+        };
+        copy.settle(whole);
+        let accounts = copy.accounts(|| 12);
+        assert_eq!((accounts.received, accounts.in_flight), (15, 5));
+        assert!(closes(accounts));
+        copy.settle(Settled { stored: 6, ..whole });
+        assert!(
+            !closes(copy.accounts(|| 30)),
+            "one of ten samples has no fate"
+        );
     }
 }

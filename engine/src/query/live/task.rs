@@ -7,7 +7,7 @@ use crate::limits::LIVE_TICK;
 use crate::publish::notify::CommittedReceiver;
 use crate::query::Reading;
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Accounts, Metrics};
 use deadpool_postgres::Pool;
 use fiber_contract::UnixMicros;
 use fiber_contract::live::LiveTotals;
@@ -23,6 +23,7 @@ pub struct Sources {
     pub committed: CommittedReceiver,
     pub metrics: Arc<Metrics>,
     pub etl: Reading<EtlStatus>,
+    pub accounts: Reading<Accounts>,
     /// For the nodes and their last samples at start. Of `sql::pool`.
     pub pool: Pool,
 }
@@ -103,17 +104,13 @@ fn committed_samples(metrics: &Metrics) -> u64 {
 }
 
 fn totals(sources: &Sources, rate_per_s: f64) -> LiveTotals {
-    let metrics = &sources.metrics;
-    // The later counters first: read the other way round a sample could be stored and not received.
-    let (stored, duplicate) = (metrics.copy.stored.get(), metrics.copy.duplicate.get());
-    let quarantined = metrics.copy.quarantined.get();
-    let received = metrics.sum(|core| &core.samples_received) + metrics.copy.replayed.get();
+    let accounts = sources.accounts.get();
     LiveTotals {
-        received,
-        stored,
-        duplicate,
-        quarantined,
-        in_flight: received.saturating_sub(stored + duplicate + quarantined),
+        received: accounts.received,
+        stored: accounts.stored,
+        duplicate: accounts.duplicate,
+        quarantined: accounts.quarantined,
+        in_flight: accounts.in_flight,
         rate_per_s,
         lag_s: sources.etl.get().lag_s,
     }
