@@ -178,7 +178,7 @@ mod tests {
         check(&Selection::Fleet, 3_600, 60, (60, "rollup_1m"));
         check(&Selection::Fleet, 3_600, 2_000, (60, "rollup_1m"));
         check(&Selection::Fleet, 6 * 3_600, 60, (120, "rollup_1m"));
-        check(&Selection::Fleet, 86_400, 60, (3_600, "rollup_1h"));
+        check(&Selection::Fleet, 86_400, 60, (300, "rollup_1m"));
         check(&Selection::Fleet, 86_400, 1_000, (3_600, "rollup_1h"));
         check(&Selection::Fleet, 7 * 86_400, 5_000, (86_400, "rollup_1d"));
     }
