@@ -12,7 +12,7 @@ const AUTO_POINTS: i64 = 300;
 /// Rows that `auto` may read; a group of thousands gets coarser buckets instead of a slow answer.
 /// Two thousand series over an hour by the minute stay within it: the next coarser table would
 /// leave that chart with one point.
-const AUTO_ROWS_MAX: i64 = 120_000;
+const AUTO_ROWS_MAX: i64 = 125_000;
 /// Steps that people read easily, ascending.
 const STEPS_S: [u32; 18] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
