@@ -31,6 +31,9 @@ pub const CONNECTIONS_MAX: usize = 20_000;
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Records waiting for the journal's thread.
 pub const APPEND_QUEUE_RECORDS: usize = 8_192;
+/// Bytes of records between `try_append` and their answer; beyond it appends are refused.
+pub const APPEND_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+const _: () = assert!(APPEND_QUEUE_BYTES_MAX >= 2 * RECORD_BYTES_MAX);
 /// A group is closed at this size, so that a reader's buffer has a bound.
 pub const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// One record: the tuples of a whole body. JSON is never smaller than the tuples made of it by more

@@ -59,7 +59,11 @@ impl Record<'_> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.tuples.len() + self.answer.len() + 128 + self.series.len() * 96);
         out.push(VERSION);
-        out.push(if self.named_by_client { NAMED_BY_CLIENT } else { 0 });
+        out.push(if self.named_by_client {
+            NAMED_BY_CLIENT
+        } else {
+            0
+        });
         out.extend_from_slice(self.batch_id.0.as_bytes());
         out.extend_from_slice(&self.received_at.0.to_le_bytes());
         out.extend_from_slice(&self.body_hash);
@@ -72,7 +76,10 @@ impl Record<'_> {
             out.extend_from_slice(&entry.series_key.0.to_le_bytes());
             out.extend_from_slice(&entry.node_key.0.to_le_bytes());
             let names = [entry.node_id, entry.country, entry.region];
-            for text in names.into_iter().chain([entry.target_host, entry.probe_type, entry.place]) {
+            for text in names
+                .into_iter()
+                .chain([entry.target_host, entry.probe_type, entry.place])
+            {
                 put_bytes(out, text.as_bytes());
             }
         }

@@ -1,0 +1,3 @@
+//! The journal as its users see it.
+
+mod threads;
