@@ -95,7 +95,11 @@ mod tests {
 
     #[test]
     fn serde_and_as_str_agree() {
-        for code in [ErrorCode::MalformedBatch, ErrorCode::HttpVersion, ErrorCode::InvalidMetric] {
+        for code in [
+            ErrorCode::MalformedBatch,
+            ErrorCode::HttpVersion,
+            ErrorCode::InvalidMetric,
+        ] {
             let json = serde_json::to_string(&code).unwrap();
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }

@@ -3,7 +3,9 @@
 /// Label point of a country, (lat, lng) in degrees; `None` for a code that is not assigned.
 pub fn country_centroid(code: &str) -> Option<(f64, f64)> {
     let code: [u8; 2] = code.as_bytes().try_into().ok()?;
-    let at = POINTS.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
+    let at = POINTS
+        .binary_search_by_key(&code, |(code, _, _)| *code)
+        .ok()?;
     let (_, lat, lng) = POINTS[at];
     Some((f64::from(lat), f64::from(lng)))
 }
@@ -88,7 +90,7 @@ const POINTS: [([u8; 2], f32, f32); 249] = [
     (*b"TK", -9.17, -171.84), (*b"TL", -8.80, 125.94), (*b"TM", 39.12, 59.38),
     (*b"TN", 34.12, 9.55), (*b"TO", -21.17, -175.20), (*b"TR", 38.99, 35.42),
     (*b"TT", 10.42, -61.29), (*b"TV", -8.50, 179.21), (*b"TW", 23.75, 120.96),
-    (*b"TZ", -6.28, 34.80), (*b"UA", 49.16, 31.26), (*b"UG", 1.28, 32.37),
+    (*b"TZ", -6.27, 34.80), (*b"UA", 49.16, 31.26), (*b"UG", 1.28, 32.37),
     (*b"UM", 5.88, -162.08), (*b"US", 39.53, -99.14), (*b"UY", -32.80, -56.02),
     (*b"UZ", 41.76, 63.13), (*b"VA", 41.90, 12.45), (*b"VC", 13.26, -61.19),
     (*b"VE", 7.12, -66.18), (*b"VG", 18.42, -64.62), (*b"VI", 17.74, -64.76),
@@ -107,7 +109,10 @@ mod tests {
         for (code, _, _) in POINTS {
             let text = std::str::from_utf8(&code).unwrap();
             let (lat, lng) = country_centroid(text).unwrap();
-            assert!((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lng), "{text}");
+            assert!(
+                (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lng),
+                "{text}"
+            );
         }
     }
 
@@ -115,7 +120,10 @@ mod tests {
     fn a_point_lies_in_its_country() {
         for (code, lat, lng) in [("GH", 8.0, -1.0), ("KE", 0.5, 38.0), ("FR", 46.5, 2.5)] {
             let found = country_centroid(code).unwrap();
-            assert!((found.0 - lat).abs() < 1.0 && (found.1 - lng).abs() < 1.0, "{code} {found:?}");
+            assert!(
+                (found.0 - lat).abs() < 1.0 && (found.1 - lng).abs() < 1.0,
+                "{code} {found:?}"
+            );
         }
     }
 

@@ -95,7 +95,10 @@ impl fmt::Display for UnixMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.utc_date();
         let (hour, minute, second, micros) = self.utc_time();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
         if micros == 0 {
             f.write_str("Z")
         } else if micros % 1_000 == 0 {
@@ -150,13 +153,16 @@ fn parse(text: &[u8]) -> Option<i64> {
     let mut rest = &text[19..];
     let mut micros = 0;
     if let [b'.', digits @ ..] = rest {
-        let len = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let len = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if len == 0 {
             return None;
         }
-        for place in 0..6 {
-            let digit = if place < len { i64::from(digits[place] - b'0') } else { 0 };
-            micros = micros * 10 + digit;
+        let padded = digits[..len].iter().chain(std::iter::repeat(&b'0'));
+        for digit in padded.take(6) {
+            micros = micros * 10 + i64::from(digit - b'0');
         }
         rest = &digits[len..];
     }
@@ -211,7 +217,11 @@ fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, narrow(month), narrow(day))
 }
@@ -231,7 +241,10 @@ mod tests {
         check("2026-11-23T20:00:00+01:00", Some(1_795_460_400_000_000));
         check("2026-11-23 19:00:00.000001Z", Some(1_795_460_400_000_001));
         check("2000-02-29T00:00:00Z", Some(951_782_400_000_000));
-        check("2026-11-23T19:00:00.123456789Z", Some(1_795_460_400_123_456));
+        check(
+            "2026-11-23T19:00:00.123456789Z",
+            Some(1_795_460_400_123_456),
+        );
     }
 
     #[test]

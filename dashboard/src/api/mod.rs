@@ -1,0 +1,8 @@
+//! The engine's HTTP interface, seen from the browser. The types are `fiber_contract`'s.
+
+pub(crate) mod client;
+pub(crate) mod error;
+pub(crate) mod live;
+pub(crate) mod nodes;
+pub(crate) mod series;
+pub(crate) mod status;

@@ -1,0 +1,18 @@
+//! From data to geometry. Pure: values in, coordinates and path data out, so all of it is tested
+//! on the host.
+
+use std::fmt::{self, Write};
+
+pub(crate) mod cluster;
+pub(crate) mod fan;
+pub(crate) mod geography;
+pub(crate) mod layout;
+pub(crate) mod projection;
+pub(crate) mod scale;
+pub(crate) mod strip;
+pub(crate) mod ticks;
+
+/// Appends to path data without a text in between.
+fn push(path: &mut String, part: fmt::Arguments<'_>) {
+    path.write_fmt(part).expect("a String takes every text");
+}

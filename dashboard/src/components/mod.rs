@@ -1,0 +1,18 @@
+//! Values in, view out. Nothing here asks the engine.
+
+pub(crate) mod first_run;
+pub(crate) mod keys;
+pub(crate) mod kpi;
+pub(crate) mod ledger;
+pub(crate) mod map;
+pub(crate) mod map_mark;
+pub(crate) mod measure;
+pub(crate) mod node_row;
+pub(crate) mod node_table;
+pub(crate) mod notice;
+pub(crate) mod posture;
+pub(crate) mod range_picker;
+pub(crate) mod series_chart;
+pub(crate) mod state_mark;
+pub(crate) mod topbar;
+pub(crate) mod worst;

@@ -1,0 +1,24 @@
+use leptos::prelude::*;
+
+use crate::state::range::Range;
+
+/// Links, so that each range has an address and the browser's back is undo.
+#[component]
+pub(crate) fn RangePicker(#[prop(into)] current: Signal<Range>) -> impl IntoView {
+    view! {
+        <nav class="segments" aria-label="Time range">
+            {Range::ALL
+                .map(|range| {
+                    view! {
+                        <a
+                            href=format!("?range={}", range.as_str())
+                            title=range.words()
+                            aria-current=move || (current.get() == range).then_some("true")
+                        >
+                            {range.as_str()}
+                        </a>
+                    }
+                })}
+        </nav>
+    }
+}

@@ -1,0 +1,92 @@
+use leptos::prelude::*;
+use leptos_router::components::A;
+
+use crate::format;
+use crate::routes::Page;
+use crate::state::live::{Connection, Live};
+use crate::state::prefs::{Prefs, Theme, Zone};
+
+#[component]
+pub(crate) fn TopBar() -> impl IntoView {
+    view! {
+        <header class="topbar">
+            <a class="skip" href="#main">"Skip to content"</a>
+            <a class="brand" href="/">
+                <svg viewBox="0 0 20 20" aria-hidden="true">
+                    <path d="M2 14.5h3l2.4-9 3.4 12 2.6-8 1.2 2.5H18"/>
+                </svg>
+                "FiberStack"
+            </a>
+            <nav aria-label="Pages">
+                <A href=Page::Overview.href() exact=true>"Overview"</A>
+                <A href=Page::Nodes.href()>"Nodes"</A>
+                <A href=Page::System.href()>"System"</A>
+            </nav>
+            <Clock/>
+            <Link/>
+            <Preferences/>
+        </header>
+    }
+}
+
+#[component]
+fn Clock() -> impl IntoView {
+    let (live, prefs) = (Live::expect(), Prefs::expect());
+    view! {
+        <span class="clock" aria-hidden="true">
+            {move || format::clock(prefs.zone.get().zoned(live.now.get()))}
+        </span>
+    }
+}
+
+/// Whether the numbers on the page are live, and how old they are when not.
+#[component]
+fn Link() -> impl IntoView {
+    let live = Live::expect();
+    let word = Memo::new(move |_| match live.connection.get() {
+        Connection::Live => ("link live", "live".to_owned()),
+        Connection::Connecting => ("link", "connecting".to_owned()),
+        Connection::Lost { .. } => {
+            let heard = live.fleet.with(|fleet| fleet.now);
+            let age = heard.map_or(String::new(), |heard| {
+                format!(
+                    " · {} old",
+                    format::span(live.now.get().secs_since(heard).max(1.0))
+                )
+            });
+            ("link lost", format!("reconnecting{age}"))
+        }
+    });
+    view! {
+        <span class=move || word.get().0 title="Stream of live changes from the engine">
+            <i></i>
+            {move || word.get().1}
+        </span>
+    }
+}
+
+#[component]
+fn Preferences() -> impl IntoView {
+    let prefs = Prefs::expect();
+    let zone = move || match prefs.zone.get() {
+        Zone::Utc => "UTC",
+        Zone::Local => "Local",
+    };
+    let theme = move || match prefs.theme.get() {
+        Theme::System => "Auto",
+        Theme::Light => "Light",
+        Theme::Dark => "Dark",
+    };
+    view! {
+        <span class="prefs">
+            <button type="button" class="button" title="Times in local time or UTC"
+                on:click=move |_| prefs.other_zone()>
+                {zone}
+            </button>
+            <button type="button" class="button" title="Theme: as the system, light, dark"
+                on:click=move |_| prefs.next_theme()>
+                {theme}
+            </button>
+        </span>
+    }
+}

@@ -1,0 +1,7 @@
+//! One file per address: reads state, calls the engine, lays out components.
+
+pub(crate) mod missing;
+pub(crate) mod node;
+pub(crate) mod nodes;
+pub(crate) mod overview;
+pub(crate) mod system;

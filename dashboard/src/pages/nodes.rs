@@ -1,0 +1,18 @@
+use leptos::prelude::*;
+
+use crate::components::first_run::FirstRun;
+use crate::components::node_table::NodeTable;
+use crate::state::live::Live;
+
+/// The table alone, as tall as the fleet.
+#[component]
+pub(crate) fn NodesPage() -> impl IntoView {
+    let live = Live::expect();
+    let first_run = Memo::new(move |_| live.ready.get() && live.empty.get());
+    view! {
+        <h1 class="hidden">"Nodes"</h1>
+        <Show when=move || !first_run.get() fallback=|| view! { <FirstRun/> }>
+            <NodeTable/>
+        </Show>
+    }
+}

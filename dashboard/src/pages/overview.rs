@@ -1,0 +1,33 @@
+use leptos::prelude::*;
+
+use crate::components::first_run::FirstRun;
+use crate::components::kpi::KpiRow;
+use crate::components::ledger::LedgerLine;
+use crate::components::map::FleetMap;
+use crate::components::node_table::NodeTable;
+use crate::components::posture::PostureLine;
+use crate::components::worst::WorstNodes;
+use crate::state::live::Live;
+
+/// The whole fleet in five seconds: sentence, figures, map, worst, everything.
+#[component]
+pub(crate) fn Overview() -> impl IntoView {
+    let live = Live::expect();
+    let first_run = Memo::new(move |_| live.ready.get() && live.empty.get());
+    view! {
+        <div class="overview">
+            <PostureLine/>
+            <KpiRow/>
+            <LedgerLine/>
+            <Show when=move || !first_run.get() fallback=|| view! { <FirstRun/> }>
+                <div class="overview-body">
+                    <div class="overview-side">
+                        <FleetMap/>
+                        <WorstNodes/>
+                    </div>
+                    <NodeTable/>
+                </div>
+            </Show>
+        </div>
+    }
+}

@@ -1,0 +1,12 @@
+//! What the pages share. The rules (`fleet`, `posture`, `order`, `range`, `backoff`) are plain data
+//! and tested on the host; `live` and `prefs` wrap them in signals.
+
+pub(crate) mod atlas;
+pub(crate) mod backoff;
+pub(crate) mod fleet;
+pub(crate) mod live;
+pub(crate) mod order;
+pub(crate) mod posture;
+pub(crate) mod prefs;
+pub(crate) mod range;
+pub(crate) mod reason;

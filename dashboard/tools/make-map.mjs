@@ -1,0 +1,90 @@
+// Writes the vector map the dashboard draws: coastlines as closed rings, borders as open lines.
+//
+//   node make-map.mjs ../assets/map.bin
+//
+// Source: Natural Earth 1:50m (public domain) from the npm package world-atlas, simplified by
+// Visvalingam's method so that a whole-world file stays small while one continent still looks right
+// on a wall screen. Antarctica is left out: no probe stands there, and it would flatten the fit.
+//
+// Format, little-endian, read by src/chart/geography.rs:
+//   magic "FMAP", u8 version 1
+//   varint rings, then each ring;  varint lines, then each line
+//   a ring or line: varint points, then per point zigzag varints (dx, dy) from the point before;
+//   units of 0.01 degree, x = longitude, y = latitude, the first point from (0, 0)
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { mergeArcs, mesh, feature } from "topojson-client";
+import { presimplify, quantile, simplify } from "topojson-simplify";
+
+const UNITS_PER_DEGREE = 100;
+const KEPT_SHARE = 0.4; // of the source's points
+const RING_AREA_MIN = 0.004; // square degrees; smaller islands are less than a pixel on a wall
+const ANTARCTICA = "010";
+
+const require = createRequire(import.meta.url);
+const source = JSON.parse(readFileSync(require.resolve("world-atlas/countries-50m.json")));
+source.objects.countries.geometries = source.objects.countries.geometries.filter(
+  (country) => country.id !== ANTARCTICA,
+);
+
+const weighted = presimplify(source);
+const world = simplify(weighted, quantile(weighted, KEPT_SHARE));
+const countries = world.objects.countries;
+
+const quantise = (line) => {
+  const out = [];
+  for (const [lng, lat] of line) {
+    const point = [Math.round(lng * UNITS_PER_DEGREE), Math.round(lat * UNITS_PER_DEGREE)];
+    const last = out.at(-1);
+    if (!last || last[0] !== point[0] || last[1] !== point[1]) out.push(point);
+  }
+  return out;
+};
+
+const area = (ring) => {
+  let twice = 0;
+  for (let i = 0; i < ring.length - 1; i++) {
+    twice += ring[i][0] * ring[i + 1][1] - ring[i + 1][0] * ring[i][1];
+  }
+  return Math.abs(twice / 2);
+};
+
+const land = feature(world, mergeArcs(world, countries.geometries));
+const rings = land.geometry.coordinates
+  .flat()
+  .filter((ring) => area(ring) >= RING_AREA_MIN)
+  .map(quantise)
+  .filter((ring) => ring.length >= 4);
+const lines = mesh(world, countries, (a, b) => a !== b)
+  .coordinates.map(quantise)
+  .filter((line) => line.length >= 2);
+
+const bytes = [0x46, 0x4d, 0x41, 0x50, 1];
+const varint = (value) => {
+  while (value > 0x7f) {
+    bytes.push((value & 0x7f) | 0x80);
+    value >>>= 7;
+  }
+  bytes.push(value);
+};
+const zigzag = (value) => varint(value < 0 ? -2 * value - 1 : 2 * value);
+const paths = (list) => {
+  varint(list.length);
+  for (const path of list) {
+    varint(path.length);
+    let [x, y] = [0, 0];
+    for (const [px, py] of path) {
+      zigzag(px - x);
+      zigzag(py - y);
+      [x, y] = [px, py];
+    }
+  }
+};
+paths(rings);
+paths(lines);
+
+const out = process.argv[2];
+if (!out) throw new Error("usage: make-map.mjs <output file>");
+writeFileSync(out, Uint8Array.from(bytes));
+const points = [...rings, ...lines].reduce((sum, path) => sum + path.length, 0);
+console.log(`${rings.length} rings, ${lines.length} borders, ${points} points, ${bytes.length} bytes`);

@@ -1,0 +1,3 @@
+//! `fiber-local`: the stack on this machine.
+
+fn main() {}

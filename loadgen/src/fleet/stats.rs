@@ -1,0 +1,152 @@
+//! What one worker counted; added up at the end.
+
+use crate::ledger::Entry;
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Three significant digits: a figure is within 0.1 %.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new(3).expect("three digits are within what the type allows")
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A send that began this late, or an event loop that lagged this much, is the generator's fault.
+pub(crate) const LATE: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stats {
+    /// From the scheduled moment to the ack.
+    pub(crate) corrected_us: Histogram<u64>,
+    /// From the first byte of the first try to the ack.
+    pub(crate) service_us: Histogram<u64>,
+    /// From the moment a send could begin (due, and its connection free) to its begin.
+    pub(crate) begin_lag_us: Histogram<u64>,
+    pub(crate) loop_lag_us: Histogram<u64>,
+    pub(crate) begun: u64,
+    pub(crate) begun_late: u64,
+    pub(crate) loop_ticks: u64,
+    pub(crate) loop_late: u64,
+    /// Sends that began over 100 ms after their moment, whoever was the reason.
+    pub(crate) behind_schedule: u64,
+    pub(crate) unsent_requests: u64,
+    pub(crate) acked_requests: u64,
+    pub(crate) acked_samples: u64,
+    /// Of those, within the scheduled duration.
+    pub(crate) acked_in_window: u64,
+    pub(crate) refused_samples: u64,
+    pub(crate) unknown_samples: u64,
+    pub(crate) retries: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) answers: BTreeMap<u16, u64>,
+    pub(crate) errors: BTreeMap<&'static str, u64>,
+}
+
+impl Stats {
+    pub(crate) fn new() -> Self {
+        Self {
+            corrected_us: histogram(),
+            service_us: histogram(),
+            begin_lag_us: histogram(),
+            loop_lag_us: histogram(),
+            begun: 0,
+            begun_late: 0,
+            loop_ticks: 0,
+            loop_late: 0,
+            behind_schedule: 0,
+            unsent_requests: 0,
+            acked_requests: 0,
+            acked_samples: 0,
+            acked_in_window: 0,
+            refused_samples: 0,
+            unknown_samples: 0,
+            retries: 0,
+            reconnects: 0,
+            bytes_sent: 0,
+            answers: BTreeMap::new(),
+            errors: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn begun(&mut self, could_begin_ago: Duration, due_ago: Duration) {
+        self.begun += 1;
+        self.begun_late += u64::from(could_begin_ago > LATE);
+        self.behind_schedule += u64::from(due_ago > LATE);
+        self.begin_lag_us.saturating_record(micros(could_begin_ago));
+    }
+
+    pub(crate) fn loop_tick(&mut self, lag: Duration) {
+        self.loop_ticks += 1;
+        self.loop_late += u64::from(lag > LATE);
+        self.loop_lag_us.saturating_record(micros(lag));
+    }
+
+    fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
+        self.corrected_us.add(&other.corrected_us)?;
+        self.service_us.add(&other.service_us)?;
+        self.begin_lag_us.add(&other.begin_lag_us)?;
+        self.loop_lag_us.add(&other.loop_lag_us)?;
+        for (sum, part) in [
+            (&mut self.begun, other.begun),
+            (&mut self.begun_late, other.begun_late),
+            (&mut self.loop_ticks, other.loop_ticks),
+            (&mut self.loop_late, other.loop_late),
+            (&mut self.behind_schedule, other.behind_schedule),
+            (&mut self.unsent_requests, other.unsent_requests),
+            (&mut self.acked_requests, other.acked_requests),
+            (&mut self.acked_samples, other.acked_samples),
+            (&mut self.acked_in_window, other.acked_in_window),
+            (&mut self.refused_samples, other.refused_samples),
+            (&mut self.unknown_samples, other.unknown_samples),
+            (&mut self.retries, other.retries),
+            (&mut self.reconnects, other.reconnects),
+            (&mut self.bytes_sent, other.bytes_sent),
+        ] {
+            *sum += part;
+        }
+        for (status, count) in &other.answers {
+            *self.answers.entry(*status).or_default() += count;
+        }
+        for (kind, count) in &other.errors {
+            *self.errors.entry(kind).or_default() += count;
+        }
+        Ok(())
+    }
+}
+
+/// What a worker thread hands back.
+#[derive(Debug)]
+pub(crate) struct WorkerResult {
+    pub(crate) stats: Stats,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) cpu: Duration,
+    /// From the start line to the last answer.
+    pub(crate) elapsed: Duration,
+}
+
+impl WorkerResult {
+    pub(crate) fn new() -> Self {
+        Self {
+            stats: Stats::new(),
+            entries: Vec::new(),
+            cpu: Duration::ZERO,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) -> anyhow::Result<()> {
+        self.stats.merge(&other.stats)?;
+        self.cpu += other.cpu;
+        self.elapsed = self.elapsed.max(other.elapsed);
+        if self.entries.is_empty() {
+            self.entries = other.entries;
+        } else {
+            self.entries.extend_from_slice(&other.entries);
+        }
+        Ok(())
+    }
+}
