@@ -1,7 +1,7 @@
 //! `fiber-engine journal inspect <dir>`: what a journal holds, without touching it.
 
 use super::group::Place;
-use super::segment::{self, BadHeader, FORMAT_VERSION};
+use super::segment::{self, BadHeader, FORMAT_VERSION, Header};
 use super::storage::{Disk, Storage};
 use super::{record::Record, scan};
 use crate::model::GroupSeq;
@@ -20,80 +20,86 @@ pub fn inspect(dir: &Path, groups: bool, out: &mut impl Write) -> io::Result<boo
     numbers.sort_unstable();
     let mut sum = Sum::default();
     let mut bytes = Vec::new();
-    let mut expected: Option<GroupSeq> = None;
     for (at, number) in numbers.iter().enumerate() {
-        let name = segment::file_name(*number);
-        scan::read(&*disk.open(&name)?, &mut bytes)?;
-        let header = match scan::header(&bytes) {
-            Ok(header) => header,
-            Err(error) => {
-                sum.damaged = true;
-                match error {
-                    BadHeader::Damaged => writeln!(out, "{name}: the header is damaged")?,
-                    BadHeader::Version(found) => {
-                        writeln!(out, "{name}: format {found}, known is {FORMAT_VERSION}")?;
-                    }
-                }
-                continue;
-            }
-        };
-        if at == 0 {
-            writeln!(out, "journal {}, format {FORMAT_VERSION}", header.journal.0)?;
-        }
-        if let Some(expected) = expected.filter(|expected| *expected != header.first_seq) {
-            sum.damaged = true;
-            let first_seq = header.first_seq;
-            writeln!(
-                out,
-                "damage: group {expected} should follow and {name} begins at {first_seq}"
-            )?;
-        }
-        let place = Place {
-            journal: header.journal,
-            segment: *number,
-        };
-        let mut lines = Ok(());
-        let found = scan::scan(&bytes, place, Some(header.first_seq), |offset, head| {
-            sum.count(head);
-            if groups && lines.is_ok() {
-                let group = &bytes[offset..offset + head.bytes];
-                lines = describe(out, offset, head, group);
-            }
-        });
-        lines?;
-        let last_seq = found
-            .runs
-            .last()
-            .map_or(GroupSeq(header.first_seq.0 - 1), |run| run.last);
-        let first_seq = header.first_seq;
-        writeln!(
-            out,
-            "{name}: from group {first_seq} through {last_seq}, {} bytes",
-            found.end
-        )?;
-        sum.damaged |= report_holes(out, &name, &found, first_seq)?;
+        scan::read(&*disk.open(&segment::file_name(*number))?, &mut bytes)?;
         let is_last = at + 1 == numbers.len();
-        if (bytes.len() as u64) < header.file_bytes {
-            sum.damaged |= is_last;
-            writeln!(
-                out,
-                "{name}: cut, {} bytes of {}",
-                bytes.len(),
-                header.file_bytes
-            )?;
-        }
-        if let Some(dirty_to) = found.dirty_to.filter(|_| is_last) {
-            writeln!(
-                out,
-                "{name}: {} bytes of a torn group at {}",
-                dirty_to - found.end,
-                found.end
-            )?;
-        }
-        expected = Some(last_seq.next());
+        inspect_segment(*number, &bytes, (groups, is_last), &mut sum, out)?;
     }
     sum.write(out, numbers.len())?;
     Ok(!sum.damaged)
+}
+
+fn inspect_segment(
+    number: u64,
+    bytes: &[u8],
+    (groups, is_last): (bool, bool),
+    sum: &mut Sum,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let name = segment::file_name(number);
+    let Header {
+        journal,
+        first_seq,
+        file_bytes,
+        ..
+    } = match scan::header(bytes) {
+        Ok(header) => header,
+        Err(error) => {
+            sum.damaged = true;
+            return match error {
+                BadHeader::Damaged => writeln!(out, "{name}: the header is damaged"),
+                BadHeader::Version(found) => {
+                    writeln!(out, "{name}: format {found}, known is {FORMAT_VERSION}")
+                }
+            };
+        }
+    };
+    if sum.expected.is_none() {
+        writeln!(out, "journal {}, format {FORMAT_VERSION}", journal.0)?;
+    }
+    if let Some(expected) = sum.expected.filter(|expected| *expected != first_seq) {
+        sum.damaged = true;
+        writeln!(
+            out,
+            "damage: group {expected} should follow and {name} begins at {first_seq}"
+        )?;
+    }
+    let mut lines = Ok(());
+    let place = Place {
+        journal,
+        segment: number,
+    };
+    let found = scan::scan(bytes, place, Some(first_seq), |offset, head| {
+        sum.count(head);
+        if groups && lines.is_ok() {
+            lines = describe(out, offset, head, &bytes[offset..offset + head.bytes]);
+        }
+    });
+    lines?;
+    let last_seq = found
+        .runs
+        .last()
+        .map_or(GroupSeq(first_seq.0 - 1), |run| run.last);
+    writeln!(
+        out,
+        "{name}: from group {first_seq} through {last_seq}, {} bytes",
+        found.end
+    )?;
+    sum.damaged |= report_holes(out, &name, &found, first_seq)?;
+    if (bytes.len() as u64) < file_bytes {
+        sum.damaged |= is_last;
+        writeln!(out, "{name}: cut, {} bytes of {file_bytes}", bytes.len())?;
+    }
+    if let Some(dirty_to) = found.dirty_to.filter(|_| is_last) {
+        writeln!(
+            out,
+            "{name}: {} bytes of a torn group at {}",
+            dirty_to - found.end,
+            found.end
+        )?;
+    }
+    sum.expected = Some(last_seq.next());
+    Ok(())
 }
 
 #[derive(Default)]
@@ -103,6 +109,8 @@ struct Sum {
     samples: u64,
     gaps: u64,
     damaged: bool,
+    /// Sequence after the last.
+    expected: Option<GroupSeq>,
 }
 
 impl Sum {
@@ -122,6 +130,7 @@ impl Sum {
             samples,
             gaps,
             damaged,
+            ..
         } = self;
         writeln!(
             out,

@@ -41,6 +41,7 @@ mod segment;
 mod shared;
 mod stats;
 mod storage;
+mod survey;
 mod tidy;
 mod writer;
 

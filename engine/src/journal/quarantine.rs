@@ -6,11 +6,11 @@
 
 use super::group::{self, Place};
 use super::identity::ID_NAME;
-use super::recover::{Found, Survey};
 use super::scan;
 use super::segment::{self, FIRST_GROUP_AT, Header};
 use super::shared::new_file;
 use super::storage::{Storage, write_all_at};
+use super::survey::{Found, Survey};
 use crate::model::GroupSeq;
 use fiber_contract::UnixMicros;
 use std::io;

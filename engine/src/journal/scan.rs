@@ -6,6 +6,10 @@ use super::storage::{File, read_full_at};
 use crate::model::GroupSeq;
 use std::io;
 
+/// `FIRST_GROUP_AT` as an index.
+pub(super) const FIRST_GROUP: usize = 4096;
+const _: () = assert!(FIRST_GROUP as u64 == FIRST_GROUP_AT);
+
 /// Groups that follow each other without a hole, neither in bytes nor in sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
@@ -51,15 +55,14 @@ pub(super) fn scan(
     expected: Option<GroupSeq>,
     mut visit: impl FnMut(usize, &Head),
 ) -> Scan {
-    let first_group_at = usize::try_from(FIRST_GROUP_AT).expect("4096");
     let mut scan = Scan {
         runs: Vec::new(),
         last_group_at: None,
-        end: first_group_at,
+        end: FIRST_GROUP,
         dirty_to: None,
     };
     let mut expected = expected;
-    let mut at = first_group_at;
+    let mut at = FIRST_GROUP;
     while let Some((found_at, head)) = next_group(bytes, at, place, expected) {
         visit(found_at, &head);
         let follows = found_at == scan.end && expected == Some(head.seq);
