@@ -5,7 +5,7 @@
 //! would stall the queries beside it.
 
 use super::error::Damage;
-use super::group::{self, HEADER_BYTES, Place};
+use super::group::{self, Place};
 use super::segment::{self, FIRST_GROUP_AT};
 use super::shared::{Handed, Shared};
 use super::storage::{File, read_full_at};
@@ -283,18 +283,16 @@ fn gone(shared: &Shared, asked: GroupSeq) -> OpenError {
 
 /// About `READ_BYTES`, and never less than one whole group.
 fn read_groups(file: &dyn File, offset: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; READ_BYTES];
+    let left = usize::try_from(file.bytes()?.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; READ_BYTES.min(left)];
     let read = read_full_at(file, &mut bytes, offset)?;
     bytes.truncate(read);
-    if let Some(first) = group::claimed_bytes(&bytes).filter(|first| *first > bytes.len()) {
-        let left = file.bytes()?.saturating_sub(offset);
-        if first as u64 <= left {
-            bytes.resize(first, 0);
-            let more = read_full_at(file, &mut bytes[read..], offset + read as u64)?;
-            bytes.truncate(read + more);
-        }
+    let first = group::claimed_bytes(&bytes).unwrap_or(0);
+    if first > read && first <= left {
+        bytes.resize(first, 0);
+        let more = read_full_at(file, &mut bytes[read..], offset + read as u64)?;
+        bytes.truncate(read + more);
     }
-    debug_assert!(bytes.len() >= HEADER_BYTES || bytes.len() < READ_BYTES);
     Ok(Bytes::from(bytes))
 }
 
@@ -306,4 +304,21 @@ fn durable_at(shared: &Shared, seq: GroupSeq, sealed_at: UnixMicros) -> Instant 
     let age_us = u64::try_from(UnixMicros::now().0 - sealed_at.0).unwrap_or(0);
     let at = Instant::now().checked_sub(Duration::from_micros(age_us));
     at.map_or(shared.opened_at, |at| at.max(shared.opened_at))
+}
+
+/// Everything on disk from `from` on, without the hand-off and without a runtime.
+#[cfg(test)]
+pub(super) fn read_all(shared: &Shared, from: GroupSeq) -> Result<Vec<Group>, OpenError> {
+    let mut all = Vec::new();
+    let mut position = Position {
+        next: from,
+        at: None,
+    };
+    let durable = shared.stats.durable_seq();
+    while position.next <= durable {
+        let chunk = read_chunk(shared, position, durable)?;
+        all.extend(chunk.groups);
+        position = chunk.after;
+    }
+    Ok(all)
 }

@@ -147,6 +147,13 @@ pub(super) fn verify(bytes: &[u8], place: Place) -> Option<Head> {
     Some(head(group))
 }
 
+/// The sequence of what looks like the header of a group of this segment, whole or not.
+pub(super) fn resembles(bytes: &[u8], place: Place) -> Option<GroupSeq> {
+    claimed_bytes(bytes)?;
+    let known_kind = matches!(u32_at(bytes, 12), KIND_RECORDS | KIND_GAP);
+    (known_kind && u64_at(bytes, 40) == place.segment).then(|| GroupSeq(u64_at(bytes, 16)))
+}
+
 /// The fields of a group that needs no check, because it was just made or checked.
 pub(super) fn head(group: &[u8]) -> Head {
     let kind = u32_at(group, 12);

@@ -5,6 +5,7 @@
 //! and the database would take new groups for ones that it holds.
 
 use super::OpenError;
+use super::segment::FORMAT_VERSION;
 use super::shared::new_file;
 use super::storage::{Storage, read_full_at, write_all_at};
 use crate::model::JournalId;
@@ -15,7 +16,6 @@ pub(super) const ID_NAME: &str = "journal.id";
 const ID_TEMPORARY_NAME: &str = "journal.id.tmp";
 pub(super) const LOCK_NAME: &str = "lock";
 const FIRST_LINE: &str = "fiber journal, format ";
-const FORMAT: &str = "1";
 const TEXT_BYTES_MAX: usize = 256;
 
 pub(super) fn lock(storage: &dyn Storage) -> Result<(), OpenError> {
@@ -39,21 +39,36 @@ pub(super) fn read(storage: &dyn Storage, names: &[String]) -> Result<Identity, 
         return Ok(Identity::Unknown);
     }
     let text = read_text(storage).map_err(OpenError::io(storage.path(ID_NAME)))?;
-    let mut lines = text.lines();
-    match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
-        Some(FORMAT) => {}
+    // A flipped bit must not make another journal of it.
+    let Some((content, checksum)) = text.trim_end().rsplit_once('\n') else {
+        return Ok(Identity::Unknown);
+    };
+    if checksum != checksum_line(content) {
+        return Ok(Identity::Unknown);
+    }
+    let mut lines = content.lines();
+    let format = lines
+        .next()
+        .and_then(|line| line.strip_prefix(FIRST_LINE)?.parse().ok());
+    match format {
+        Some(FORMAT_VERSION) => {}
         Some(found) => {
-            if let Ok(found) = found.parse() {
-                let path = storage.path(ID_NAME);
-                let known = super::segment::FORMAT_VERSION;
-                return Err(OpenError::Version { path, found, known });
-            }
-            return Ok(Identity::Unknown);
+            let path = storage.path(ID_NAME);
+            return Err(OpenError::Version {
+                path,
+                found,
+                known: FORMAT_VERSION,
+            });
         }
         None => return Ok(Identity::Unknown),
     }
     let id = lines.next().and_then(|line| Uuid::try_parse(line).ok());
     Ok(id.map_or(Identity::Unknown, |id| Identity::Known(JournalId(id))))
+}
+
+/// The last line, in this version and every later one.
+fn checksum_line(content: &str) -> String {
+    format!("crc32c {:08x}", crc32c::crc32c(content.as_bytes()))
 }
 
 fn read_text(storage: &dyn Storage) -> io::Result<String> {
@@ -66,7 +81,8 @@ fn read_text(storage: &dyn Storage) -> io::Result<String> {
 
 /// Whole or not at all, whenever the machine stops.
 pub(super) fn write(storage: &dyn Storage, id: JournalId) -> Result<(), OpenError> {
-    let text = format!("{FIRST_LINE}{FORMAT}\n{}\n", id.0);
+    let content = format!("{FIRST_LINE}{FORMAT_VERSION}\n{}", id.0);
+    let text = format!("{content}\n{}\n", checksum_line(&content));
     let write = || {
         let file = new_file(storage, ID_TEMPORARY_NAME, text.len() as u64)?;
         write_all_at(&*file, text.as_bytes(), 0)?;

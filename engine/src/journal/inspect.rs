@@ -91,12 +91,12 @@ fn inspect_segment(
         writeln!(out, "{name}: cut, {} bytes of {file_bytes}", bytes.len())?;
     }
     if let Some(dirty_to) = found.dirty_to.filter(|_| is_last) {
-        writeln!(
-            out,
-            "{name}: {} bytes of a torn group at {}",
-            dirty_to - found.end,
-            found.end
-        )?;
+        let (bytes, end) = (dirty_to - found.end, found.end);
+        sum.damaged |= found.remains.is_some();
+        match found.remains {
+            Some(last) => writeln!(out, "damage: {name} at {end}: groups up to {last} lost")?,
+            None => writeln!(out, "{name} at {end}: {bytes} bytes of a torn group")?,
+        }
     }
     sum.expected = Some(last_seq.next());
     Ok(())
@@ -160,10 +160,10 @@ fn report_holes(
     for run in &found.runs {
         if run.from != end || run.first != expected {
             damaged = true;
-            let (from, first) = (run.from, run.first);
+            let (from, last) = (run.from, run.first.0 - 1);
             writeln!(
                 out,
-                "damage: {name} bytes {end} to {from}: groups {expected} up to {first} lost"
+                "damage: {name} bytes {end} to {from}: groups {expected} to {last} lost"
             )?;
         }
         (end, expected) = (run.to, run.last.next());

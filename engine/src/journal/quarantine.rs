@@ -40,6 +40,12 @@ pub(super) fn apply(storage: &dyn Storage, survey: &Survey) -> io::Result<()> {
     if survey.journal.is_none() {
         return set_all_aside(storage);
     }
+    // Oldest first, like everything that goes: what is left must begin where a file begins.
+    for number in &survey.unreadable {
+        let name = segment::file_name(*number);
+        storage.rename(&name, &damaged(&name))?;
+        storage.sync_dir()?;
+    }
     for Found { number, repair, .. } in &survey.segments {
         if let Some(repair) = repair {
             rebuild(storage, *number, repair)?;

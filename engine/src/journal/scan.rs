@@ -30,6 +30,9 @@ pub(super) struct Scan {
     pub(super) end: usize,
     /// End of the last byte behind it that is not zero.
     pub(super) dirty_to: Option<usize>,
+    /// The last sequence seen there on the remains of a group that was not the one under way: only
+    /// one ever is, so the groups up to this one were durable once.
+    pub(super) remains: Option<GroupSeq>,
 }
 
 /// The file's bytes; shorter than its header says when somebody cut it.
@@ -60,6 +63,7 @@ pub(super) fn scan(
         last_group_at: None,
         end: FIRST_GROUP,
         dirty_to: None,
+        remains: None,
     };
     let mut expected = expected;
     let mut at = FIRST_GROUP;
@@ -89,7 +93,19 @@ pub(super) fn scan(
         .iter()
         .rposition(|byte| *byte != 0)
         .map(|at| scan.end + at + 1);
+    scan.remains = scan
+        .dirty_to
+        .and_then(|to| remains(&bytes[scan.end..to], place, expected?));
     scan
+}
+
+fn remains(bytes: &[u8], place: Place, expected: GroupSeq) -> Option<GroupSeq> {
+    let most = GroupSeq(expected.0 + (bytes.len() / group::GROUP_BYTES_MIN) as u64);
+    (ALIGN..bytes.len())
+        .step_by(ALIGN)
+        .filter_map(|at| group::resembles(&bytes[at..], place))
+        .filter(|seq| *seq > expected && *seq <= most)
+        .max()
 }
 
 /// The first whole group at or after `at` whose sequence is not of the past. A group that is not

@@ -7,7 +7,7 @@ use super::quarantine::{Piece, Repair};
 use super::scan::{self, Scan};
 use super::segment::{self, BadHeader, FIRST_GROUP_AT, FORMAT_VERSION, Header};
 use super::shared::Marks;
-use super::storage::Storage;
+use super::storage::{Storage, read_full_at};
 use super::{OpenError, Options};
 use crate::model::{GroupSeq, JournalId};
 use std::io;
@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub(super) expected: GroupSeq,
     pub(super) groups: u64,
     pub(super) marks: Marks,
+    /// Numbers of the oldest segments, when they hold nothing that can be told.
+    pub(super) unreadable: Vec<u64>,
     segment_bytes: u64,
 }
 
@@ -60,26 +62,42 @@ pub(super) fn survey(options: &Options, storage: &dyn Storage) -> Result<Survey,
         expected: GroupSeq(1),
         groups: 0,
         marks: Marks::new(),
+        unreadable: Vec::new(),
         segment_bytes: options.segment_bytes,
     };
     match identity {
         Identity::Known(_) if numbers.is_empty() => {
-            survey.damage(
-                storage.path(identity::ID_NAME),
-                0,
-                "every segment is missing",
-                None,
-            );
+            let path = storage.path(identity::ID_NAME);
+            survey.damage(path, 0, "every segment is missing", None);
         }
         Identity::Known(id) => survey.journal = Some(id),
-        Identity::Unknown => {}
+        Identity::Unknown => survey.journal = id_of_segments(storage, &numbers)?,
     }
     let mut bytes = Vec::new();
     for (at, number) in numbers.iter().enumerate() {
         let is_last = at + 1 == numbers.len();
         survey.look_at(storage, *number, is_last, &mut bytes)?;
     }
+    if survey.segments.is_empty() {
+        survey.journal = None;
+    }
     Ok(survey)
+}
+
+/// What the first good header says.
+fn id_of_segments(storage: &dyn Storage, numbers: &[u64]) -> Result<Option<JournalId>, OpenError> {
+    for number in numbers {
+        let name = segment::file_name(*number);
+        let mut bytes = [0; segment::HEADER_BYTES];
+        storage
+            .open(&name)
+            .and_then(|file| read_full_at(&*file, &mut bytes, 0))
+            .map_err(OpenError::io(storage.path(&name)))?;
+        if let Ok(header) = scan::header(&bytes) {
+            return Ok(Some(header.journal));
+        }
+    }
+    Ok(None)
 }
 
 impl Survey {
@@ -97,6 +115,7 @@ impl Survey {
         let header = self.header(&path, number, bytes)?;
         let Some(journal) = self.journal else {
             // Without any id no group can be told from noise.
+            self.unreadable.push(number);
             return Ok(());
         };
         let from = match header {
@@ -113,15 +132,11 @@ impl Survey {
             from,
         );
         let Some(first_seq) = from.or_else(|| least_first_seq(&scan)) else {
-            self.damage(
-                path,
-                FIRST_GROUP_AT,
-                "nothing tells where its sequence was",
-                None,
-            );
-            self.journal = None;
+            // The next segment tells how far its groups went.
+            self.unreadable.push(number);
             return Ok(());
         };
+        self.lose_unreadable(storage, first_seq);
         self.expected = first_seq;
         let mut pieces = Vec::new();
         if let Some(header) = header {
@@ -132,6 +147,13 @@ impl Survey {
         let file_bytes = header.map_or(least, |header| header.file_bytes);
         if is_last && (bytes.len() as u64) < file_bytes {
             self.lose_end(path, scan.end, file_bytes, &mut pieces);
+        } else if is_last && let Some(last) = scan.remains {
+            let lost = self.lost_until(last.next());
+            self.damage(path, scan.end as u64, "bytes that are no group", lost);
+            self.mark(lost, &mut pieces);
+        } else if is_last && scan.dirty_to.is_some() && self.damages.len() > damages_before {
+            // Torn besides: see `recover::settle`.
+            self.mark(Some((self.expected, self.expected)), &mut pieces);
         }
         let header = Header {
             journal,
@@ -225,6 +247,29 @@ impl Survey {
             _ => self.damage(path(header.number - 1), 0, "the segment is missing", lost),
         }
         self.mark(lost, pieces);
+    }
+
+    /// The oldest segments, when nothing in them can be told: their groups end before `first_seq`.
+    fn lose_unreadable(&mut self, storage: &dyn Storage, first_seq: GroupSeq) {
+        if !self.segments.is_empty() {
+            return;
+        }
+        let Some(number) = self.unreadable.last() else {
+            return;
+        };
+        let path = storage.path(&segment::file_name(*number));
+        let most = self.unreadable.len() as u64 * self.segment_bytes / GROUP_BYTES_MIN as u64;
+        self.expected = GroupSeq(first_seq.0.saturating_sub(most).max(1));
+        let lost = self.lost_until(first_seq);
+        self.damage(
+            path,
+            FIRST_GROUP_AT,
+            "nothing in the segment can be read",
+            lost,
+        );
+        if let Some(damage) = self.damages.last_mut() {
+            damage.at_most = true;
+        }
     }
 
     /// Do the groups follow each other?

@@ -1,1 +1,4 @@
-//! To be filled.
+//! Fakes and generators for tests.
+
+pub mod disk;
+pub mod random;

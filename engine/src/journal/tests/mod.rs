@@ -1,3 +1,7 @@
-//! The journal as its users see it.
+//! The journal as its users see it, over a disk that fails and over a real one.
 
+mod crash;
+mod damage;
+mod faults;
+mod rig;
 mod threads;
