@@ -1,1 +1,243 @@
-//! To be filled.
+//! Builds every stage and joins them; the only file that knows all of them.
+//!
+//! The end comes in two steps. First the intake: the cores stop accepting, finish the requests
+//! under way and go, the query side lets its connections finish, and the journal commits what is
+//! queued. Then the drain: the writer copies what is durable, as far as the database lets it within
+//! its limit. What is left stays in the journal for the next start.
+
+use crate::admin::health::{self, Health};
+use crate::admit::Admit;
+use crate::config::Config;
+use crate::coordination::{self, Coordination};
+use crate::copy::{self, CommitWatch, CopyStatus};
+use crate::cores::{self, Chosen};
+use crate::journal::{self, Stats};
+use crate::limits::{COMMITTED_DRAIN_WAIT, TOKIO_THREADS_MIN};
+use crate::publish::notify::COMMITTED_QUEUE;
+use crate::query::assets::Assets;
+use crate::query::live::{self, Hub};
+use crate::query::{self, Parts, Reading, handoff, sql};
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Metrics;
+use anyhow::Context as _;
+use fiber_contract::UnixMicros;
+use fiber_contract::status::{EtlStatus, JournalStatus};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Runs until SIGTERM or SIGINT, or until the journal fails.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let driver = cores::choose(config.driver)?;
+    let opened = journal::open_dir(&journal::Options {
+        on_damage: config.journal_on_damage,
+        ..journal::Options::new(config.data_dir.join("journal"), config.journal_bytes_max)
+    })
+    .context("open the journal")?;
+    let journal = opened.start().context("start the journal")?;
+    let threads = config.ingest_cores.get().max(TOKIO_THREADS_MIN);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("tokio")
+        .enable_all()
+        .build()?;
+    let _entered = runtime.enter();
+    let poisoned = journal.threads.poisoned();
+
+    let stages = Stages::start(
+        &config,
+        driver,
+        journal.appender,
+        journal.feed,
+        journal.stats,
+    )?;
+    tracing::info!(
+        address = %stages.cores.address,
+        driver = driver.as_str(),
+        ingest_cores = config.ingest_cores.get(),
+        environment = config.environment.as_str(),
+        data_dir = %config.data_dir.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+
+    let failed = runtime.block_on(wait_for_the_end(poisoned, stages.intake.clone()))?;
+    stages.intake.ask();
+    stages.cores.join();
+    journal.threads.stop();
+    stages.drain.ask();
+    runtime.block_on(stages.tasks.join(&stages.intake, &stages.drain));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+    if failed {
+        anyhow::bail!("the journal failed; see the log for its first error");
+    }
+    Ok(())
+}
+
+/// True when it was the journal that ended it.
+async fn wait_for_the_end(
+    poisoned: impl Future<Output = ()>,
+    asked: Shutdown,
+) -> anyhow::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+        _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+        () = asked.asked() => tracing::error!("stopping, because a part of the engine failed"),
+        () = poisoned => return Ok(true),
+    }
+    Ok(false)
+}
+
+/// The tasks on tokio.
+struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    async fn join(mut self, intake: &Shutdown, drain: &Shutdown) {
+        let all = async { while self.0.join_next().await.is_some() {} };
+        if tokio::time::timeout(COMMITTED_DRAIN_WAIT, all)
+            .await
+            .is_err()
+        {
+            let pending = [intake.pending(), drain.pending()].concat();
+            tracing::warn!(?pending, "parts were still at work at the end");
+        }
+    }
+}
+
+struct Stages {
+    cores: cores::Cores,
+    tasks: Tasks,
+    intake: Shutdown,
+    drain: Shutdown,
+}
+
+impl Stages {
+    fn start(
+        config: &Arc<Config>,
+        driver: Chosen,
+        appender: journal::Appender,
+        feed: journal::Feed,
+        journal: Arc<Stats>,
+    ) -> anyhow::Result<Self> {
+        let (intake, drain) = (Shutdown::new(), Shutdown::new());
+        let metrics = Metrics::new(config.ingest_cores.get());
+        let (watch, status) = (CommitWatch::new(), Arc::new(CopyStatus::new()));
+        let admit = Arc::new(Admit::new(
+            config,
+            appender,
+            watch.clone(),
+            Arc::clone(&metrics),
+            intake.clone(),
+        ));
+        let (committed, publish) = mpsc::channel(COMMITTED_QUEUE);
+        let (to_query, from_cores) = handoff::channel();
+
+        let etl = etl_reading(&status, &metrics);
+        let pool = sql::pool(&config.database).context("make the pool for queries")?;
+        let coordination = Coordination::new(config.redis_url.is_some());
+        let health = Health::new();
+        let run_number = UnixMicros::now().0.unsigned_abs();
+        let hub = Hub::new(run_number);
+
+        let mut tasks = JoinSet::new();
+        let writer = copy::Context {
+            database: config.database.connection(),
+            status: Arc::clone(&status),
+            watch: watch.clone(),
+            replay_through: journal.durable_seq(),
+        };
+        tasks.spawn(copy::run(
+            writer,
+            feed,
+            committed,
+            Arc::clone(&metrics),
+            drain.clone(),
+        ));
+        let sources = live::Sources {
+            committed: publish,
+            metrics: Arc::clone(&metrics),
+            etl: etl.clone(),
+            pool: pool.clone(),
+        };
+        tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
+        tasks.spawn(health::run(
+            Arc::clone(&health),
+            Arc::clone(config),
+            drain.clone(),
+        ));
+        let sources = coordination::Sources {
+            instance: config.instance.clone(),
+            metrics: Arc::clone(&metrics),
+            etl: etl.clone(),
+        };
+        let redis = coordination::run(
+            coordination.clone(),
+            config.redis_url.clone(),
+            sources,
+            drain.clone(),
+        );
+        tasks.spawn(redis);
+        let context = query::Context::new(Parts {
+            config: Arc::clone(config),
+            metrics,
+            journal: journal_reading(&journal, &watch),
+            etl,
+            driver: driver.as_str(),
+            pool,
+            health,
+            coordination,
+            live: hub,
+            ingest: Arc::clone(&admit) as Arc<dyn query::IngestService>,
+            assets: match &config.dashboard_dir {
+                Some(dir) => Assets::load(dir).context("load the dashboard")?,
+                None => Assets::missing(),
+            },
+            shutdown: intake.clone(),
+        });
+        tasks.spawn(handoff::run(from_cores, context));
+
+        let count = config.ingest_cores.get();
+        let cores = cores::start(config.listen, count, driver, &admit, &to_query, &intake)?;
+        Ok(Self {
+            cores,
+            tasks: Tasks(tasks),
+            intake,
+            drain,
+        })
+    }
+}
+
+fn etl_reading(status: &Arc<CopyStatus>, metrics: &Arc<Metrics>) -> Reading<EtlStatus> {
+    let (status, metrics) = (Arc::clone(status), Arc::clone(metrics));
+    Reading::new(move || {
+        let now = status.snapshot();
+        EtlStatus {
+            state: if now.connected { "running" } else { "waiting" }.to_owned(),
+            lag_s: now.lag.as_secs_f64(),
+            in_flight: metrics.in_flight(),
+            last_error: now.last_error,
+        }
+    })
+}
+
+fn journal_reading(stats: &Arc<Stats>, watch: &CommitWatch) -> Reading<JournalStatus> {
+    let (stats, watch) = (Arc::clone(stats), watch.clone());
+    Reading::new(move || {
+        let oldest = stats.oldest_unreleased_at();
+        JournalStatus {
+            state: stats.state().as_str().to_owned(),
+            bytes: stats.bytes(),
+            bytes_max: stats.bytes_max(),
+            segments: u32::try_from(stats.segments()).unwrap_or(u32::MAX),
+            oldest_age_s: oldest.map_or(0.0, |at| UnixMicros::now().secs_since(at).max(0.0)),
+            durable_seq: stats.durable_seq().0,
+            committed_seq: watch.committed().0,
+        }
+    })
+}

@@ -29,6 +29,8 @@ pub mod journal;
 
 pub mod batch;
 
+pub mod schema;
+
 pub mod copy;
 
 pub mod publish;

@@ -59,3 +59,44 @@ pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Batch ids remembered for repeated requests.
 pub const BATCH_IDS_MAX: usize = 200_000;
+/// `?ack=committed` answers after so long in any case; the samples are durable by then.
+pub const COMMITTED_ACK_WAIT: Duration = Duration::from_secs(20);
+/// Requests under way at the end get this long.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// The writer's own limit for draining is within it.
+pub const COMMITTED_DRAIN_WAIT: Duration = Duration::from_secs(15);
+/// Threads of the tokio side at least: a writer and a query must not wait for each other.
+pub const TOKIO_THREADS_MIN: usize = 2;
+
+/// Connections of the query side at once: browsers, dashboards, scrapers, and probes that asked for
+/// something else before they pushed. Each costs one task and some 16 KiB of buffers.
+pub const QUERY_CONNECTIONS_MAX: usize = 2_048;
+/// Connections on their way from an ingest core to the query side.
+pub const HANDOFF_QUEUE: usize = 256;
+/// How long connections may finish once the end was asked for.
+pub const QUERY_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// Bodies being read by the query side, in KiB; an unknown length counts as the longest.
+pub const QUERY_BODIES_KIB_MAX: usize = 32 * 1024;
+const _: () = assert!(QUERY_BODIES_KIB_MAX * 1024 >= 3 * BODY_BYTES_MAX);
+/// Connections to the database for queries.
+pub const QUERY_DB_CONNECTIONS: usize = 8;
+/// The database ends a statement after this…
+pub const QUERY_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// …and we stop waiting for it after this, which only happens when the server is silent.
+pub const QUERY_DEADLINE: Duration = Duration::from_secs(6);
+/// Rows that one answer may be computed from; more is refused with 422 rather than held in memory.
+pub const QUERY_SOURCE_ROWS_MAX: usize = 500_000;
+
+/// Browsers that watch `/api/live` at once.
+pub const LIVE_SUBSCRIBERS_MAX: usize = 1_000;
+const _: () = assert!(LIVE_SUBSCRIBERS_MAX < QUERY_CONNECTIONS_MAX);
+/// Changes go out at most this often.
+pub const LIVE_TICK: Duration = Duration::from_millis(500);
+/// Ticks kept for clients that resume: half a minute covers a changed network.
+pub const LIVE_RING_TICKS: usize = 60;
+/// Comments keep proxies and phones from closing a quiet stream.
+pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The built dashboard, held in memory.
+pub const ASSET_FILES_MAX: usize = 2_000;
+pub const ASSET_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -1,1 +1,111 @@
-fn main(){}
+//! Arguments, configuration, application, exit code.
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use fiber_engine::{app, config, journal, schema, telemetry};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Takes samples from probes, makes each durable before it answers, writes it to TimescaleDB
+/// exactly once, and serves the fleet's state.
+///
+/// All settings are environment variables (a file /run/secrets/<lower case name> wins over one):
+/// FEDERATION_SECRET and DB_PASS are required; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
+/// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
+/// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_ON_DAMAGE (refuse, quarantine), DB_HOST DB_PORT
+/// DB_USER DB_NAME DB_READ_HOST, REDIS_URL, RATE_LIMIT_GLOBAL_MAX RATE_LIMIT_INGEST_RATE
+/// RATE_LIMIT_INGEST_BURST, ENV (dev, staging, prod) and RUST_LOG have defaults.
+#[derive(Debug, Parser)]
+#[command(name = "fiber-engine", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the engine until SIGTERM.
+    Serve {
+        /// What this process does; FIBER_ROLE when not given.
+        #[arg(long)]
+        role: Option<config::Role>,
+    },
+    /// Bring the database's tables up to date. `serve` does it too.
+    Migrate,
+    /// Check the configuration, tell everything that is wrong with it, and bind nothing.
+    CheckConfig,
+    /// Look into a journal.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Segments, groups, sequences and damage, read-only. Exits with 2 if anything is damaged.
+    Inspect {
+        /// The folder, `$FIBER_DATA_DIR/journal`.
+        dir: PathBuf,
+        /// One line for each group as well.
+        #[arg(long)]
+        groups: bool,
+    },
+}
+
+/// The exit code of a bad configuration (EX_USAGE); anything else that fails is 1.
+const EXIT_CONFIG: u8 = 64;
+const EXIT_DAMAGED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("fiber-engine: {error:#}"));
+            let config = error.downcast_ref::<config::Mistakes>().is_some();
+            ExitCode::from(if config { EXIT_CONFIG } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { role } => {
+            let mut config = config::load(&config::process_environment)?;
+            config.role = role.unwrap_or(config.role);
+            telemetry::log::init();
+            app::run(config)?;
+        }
+        Command::Migrate => {
+            let config = config::load(&config::process_environment)?;
+            telemetry::log::init();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let applied = runtime
+                .block_on(schema::migrate(&config.database.connection()))
+                .context("migrate the database")?;
+            tracing::info!(?applied, "the database is up to date");
+        }
+        Command::CheckConfig => {
+            let config = config::load(&config::process_environment)?;
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "the configuration is good:\n{config:#?}")?;
+        }
+        Command::Journal(JournalCommand::Inspect { dir, groups }) => {
+            let mut out = std::io::stdout().lock();
+            let whole = journal::inspect(&dir, groups, &mut out)
+                .with_context(|| format!("inspect {}", dir.display()))?;
+            return Ok(ExitCode::from(if whole { 0 } else { EXIT_DAMAGED }));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nothing can be done when even standard error is closed.
+fn complain(message: &str) {
+    writeln!(std::io::stderr(), "{message}").unwrap_or_default();
+}

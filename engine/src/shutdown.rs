@@ -21,10 +21,17 @@ pub struct Registered {
 }
 
 impl Shutdown {
-    #[expect(clippy::new_without_default, reason = "a second flag by accident would never be asked")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a second flag by accident would never be asked"
+    )]
     pub fn new() -> Self {
         let (asked, _) = watch::channel(false);
-        Self { flag: Arc::default(), asked, pending: Arc::default() }
+        Self {
+            flag: Arc::default(),
+            asked,
+            pending: Arc::default(),
+        }
     }
 
     pub fn ask(&self) {
@@ -41,13 +48,20 @@ impl Shutdown {
     pub async fn asked(&self) {
         let mut receiver = self.asked.subscribe();
         // An error means that the sender is gone, and `self` holds one.
-        receiver.wait_for(|asked| *asked).await.map(drop).unwrap_or_default();
+        receiver
+            .wait_for(|asked| *asked)
+            .await
+            .map(drop)
+            .unwrap_or_default();
     }
 
     #[must_use]
     pub fn register(&self, name: &'static str) -> Registered {
         lock(&self.pending).push(name);
-        Registered { name, pending: Arc::clone(&self.pending) }
+        Registered {
+            name,
+            pending: Arc::clone(&self.pending),
+        }
     }
 
     /// The parts that have not ended yet.
@@ -68,5 +82,7 @@ impl Drop for Registered {
 type Roll = Mutex<Vec<&'static str>>;
 
 fn lock(pending: &Roll) -> std::sync::MutexGuard<'_, Vec<&'static str>> {
-    pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pending
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -3,6 +3,9 @@
 //!
 //! Errors are `anyhow` here: every one ends on a terminal before a person, nobody branches on them.
 
+pub mod browser;
+pub mod build;
+pub mod envfile;
 pub mod http;
 pub mod logs;
 pub mod paths;
@@ -11,6 +14,7 @@ pub mod progress;
 pub mod provision;
 pub mod scratch;
 pub mod servers;
+pub mod stack;
 
 pub use paths::workspace_root;
 

@@ -1,1 +1,25 @@
-//! To be filled.
+//! Who may send, how much, and the promise behind a 202.
+//!
+//! A request passes twice. `Admit::head` sees only its head and decides everything that needs no
+//! body: draining, token, media type, batch id, the instance's rate, room for the bytes. Its
+//! `Admitted` is the only way to `Admit::body`, which parses, charges the probe's quota, hands the
+//! rows to the journal and answers after the group's fdatasync. Both runtimes call the same code.
+//!
+//! Nothing here waits for Redis or the database, except `?ack=committed`, which asks for it.
+
+mod auth;
+mod batch_ids;
+mod from_query;
+mod head;
+mod in_flight;
+mod rate;
+mod reply;
+mod service;
+
+pub use auth::TokenDigest;
+pub use batch_ids::BatchIds;
+pub use head::{Ack, Admitted, RequestHead, Route, TraceId};
+pub use in_flight::{InFlight, Permit};
+pub use rate::{Quota, RateLimiter};
+pub use reply::{Reply, render_reject};
+pub use service::{Admit, Timer};

@@ -1,6 +1,7 @@
 //! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable.
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret};
+use crate::journal::OnDamage;
 use crate::limits::{JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -10,7 +11,13 @@ use std::str::FromStr;
 const SECRETS_DIR: &str = "/run/secrets";
 const SECRET_BYTES_MIN: usize = 32;
 /// Values that examples print; nobody may run production on them.
-const EXAMPLE_SECRETS: [&str; 5] = ["sandbox_secret", "dev-secret", "postgres", "changeme", "secret"];
+const EXAMPLE_SECRETS: [&str; 5] = [
+    "sandbox_secret",
+    "dev-secret",
+    "postgres",
+    "changeme",
+    "secret",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
@@ -77,7 +84,9 @@ impl Reader<'_> {
     }
 
     fn parsed<T: FromStr>(&mut self, name: &str, default: T, what: &str) -> T {
-        let Some(text) = self.text(name) else { return default };
+        let Some(text) = self.text(name) else {
+            return default;
+        };
         text.trim().parse().unwrap_or_else(|_| {
             self.mistakes.push(format!("{name}={text:?} is not {what}"));
             default
@@ -94,12 +103,17 @@ impl Reader<'_> {
     }
 
     fn one_of<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)]) -> T {
-        let Some(text) = self.text(name) else { return default };
+        let Some(text) = self.text(name) else {
+            return default;
+        };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.trim()) {
             return *value;
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        self.mistakes.push(format!("{name}={text:?} is not one of: {}", words.join(", ")));
+        self.mistakes.push(format!(
+            "{name}={text:?} is not one of: {}",
+            words.join(", ")
+        ));
         default
     }
 
@@ -118,11 +132,53 @@ impl Reader<'_> {
         }
         Secret::new(value)
     }
+
+    fn journal_bytes_max(&mut self) -> u64 {
+        let journal_bytes_max = self.parsed(
+            "FIBER_JOURNAL_BYTES_MAX",
+            JOURNAL_BYTES_MAX_DEFAULT,
+            "a number of bytes",
+        );
+        if journal_bytes_max < JOURNAL_BYTES_MAX_MIN {
+            self.mistakes.push(format!(
+                "FIBER_JOURNAL_BYTES_MAX must be at least {JOURNAL_BYTES_MAX_MIN}"
+            ));
+        }
+        journal_bytes_max
+    }
+
+    fn dashboard_dir(&mut self) -> Option<PathBuf> {
+        let dashboard_dir = self.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
+        if let Some(dir) = dashboard_dir
+            .as_ref()
+            .filter(|dir| !dir.join("index.html").is_file())
+        {
+            self.mistakes.push(format!(
+                "FIBER_DASHBOARD_DIR={} holds no index.html",
+                dir.display()
+            ));
+        }
+        dashboard_dir
+    }
+
+    fn database(&mut self, environment: Environment) -> Database {
+        Database {
+            host: self.text("DB_HOST").unwrap_or_else(|| "localhost".into()),
+            port: self.parsed("DB_PORT", 5432, "a port"),
+            user: self.text("DB_USER").unwrap_or_else(|| "fiberstack".into()),
+            password: self.secret("DB_PASS", environment),
+            name: self.text("DB_NAME").unwrap_or_else(|| "fiberstack".into()),
+            read_host: self.text("DB_READ_HOST"),
+        }
+    }
 }
 
 /// Reads and checks all of it, or tells all that is wrong.
 pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
-    let mut read = Reader { source, mistakes: Vec::new() };
+    let mut read = Reader {
+        source,
+        mistakes: Vec::new(),
+    };
     let environment = read.one_of(
         "ENV",
         Environment::Dev,
@@ -133,36 +189,39 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         ],
     );
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let journal_bytes_max =
-        read.parsed("FIBER_JOURNAL_BYTES_MAX", JOURNAL_BYTES_MAX_DEFAULT, "a number of bytes");
-    if journal_bytes_max < JOURNAL_BYTES_MAX_MIN {
-        read.mistakes.push(format!("FIBER_JOURNAL_BYTES_MAX must be at least {JOURNAL_BYTES_MAX_MIN}"));
-    }
-    let dashboard_dir = read.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
-    if let Some(dir) = dashboard_dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
-        read.mistakes.push(format!("FIBER_DASHBOARD_DIR={} holds no index.html", dir.display()));
-    }
     let config = Config {
         environment,
         role: read.one_of("FIBER_ROLE", Role::All, &[("all", Role::All)]),
-        listen: read.parsed("FIBER_LISTEN", ([0, 0, 0, 0], 8000).into(), "an address like 0.0.0.0:8000"),
+        listen: read.parsed(
+            "FIBER_LISTEN",
+            ([0, 0, 0, 0], 8000).into(),
+            "an address like 0.0.0.0:8000",
+        ),
         ingest_cores: read.parsed("FIBER_CORES", cores, "a number of cores from 1"),
         driver: read.one_of(
             "FIBER_DRIVER",
             Driver::Auto,
-            &[("auto", Driver::Auto), ("epoll", Driver::Epoll), ("uring", Driver::Uring)],
+            &[
+                ("auto", Driver::Auto),
+                ("epoll", Driver::Epoll),
+                ("uring", Driver::Uring),
+            ],
         ),
-        data_dir: read.text("FIBER_DATA_DIR").unwrap_or_else(|| "/var/lib/fiberstack".into()).into(),
-        dashboard_dir,
-        journal_bytes_max,
-        database: Database {
-            host: read.text("DB_HOST").unwrap_or_else(|| "localhost".into()),
-            port: read.parsed("DB_PORT", 5432, "a port"),
-            user: read.text("DB_USER").unwrap_or_else(|| "fiberstack".into()),
-            password: read.secret("DB_PASS", environment),
-            name: read.text("DB_NAME").unwrap_or_else(|| "fiberstack".into()),
-            read_host: read.text("DB_READ_HOST"),
-        },
+        data_dir: read
+            .text("FIBER_DATA_DIR")
+            .unwrap_or_else(|| "/var/lib/fiberstack".into())
+            .into(),
+        dashboard_dir: read.dashboard_dir(),
+        journal_bytes_max: read.journal_bytes_max(),
+        journal_on_damage: read.one_of(
+            "FIBER_JOURNAL_ON_DAMAGE",
+            OnDamage::Refuse,
+            &[
+                ("refuse", OnDamage::Refuse),
+                ("quarantine", OnDamage::Quarantine),
+            ],
+        ),
+        database: read.database(environment),
         redis_url: read.text("REDIS_URL").map(Secret::new),
         federation_secret: read.secret("FEDERATION_SECRET", environment),
         rate_limit: RateLimit {
@@ -170,9 +229,16 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             ingest_rate: read.rate("RATE_LIMIT_INGEST_RATE", 1_000.0),
             ingest_burst: read.rate("RATE_LIMIT_INGEST_BURST", 2_000.0),
         },
-        instance: read.text("FIBER_INSTANCE").or_else(|| read.text("HOSTNAME")).unwrap_or_else(|| "engine".into()),
+        instance: read
+            .text("FIBER_INSTANCE")
+            .or_else(|| read.text("HOSTNAME"))
+            .unwrap_or_else(|| "engine".into()),
     };
-    if read.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(read.mistakes)) }
+    if read.mistakes.is_empty() {
+        Ok(config)
+    } else {
+        Err(Mistakes(read.mistakes))
+    }
 }
 
 #[cfg(test)]
@@ -180,10 +246,15 @@ mod tests {
     use super::*;
 
     fn with(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
-        let pairs: Vec<_> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         load(&move |name: &str| {
-            pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+            pairs
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone())
         })
     }
 
@@ -199,14 +270,24 @@ mod tests {
         let mistakes = with(&[("ENV", "test"), ("DB_PORT", "http"), ("FIBER_CORES", "0")])
             .unwrap_err()
             .to_string();
-        for name in ["ENV", "DB_PORT", "FIBER_CORES", "DB_PASS", "FEDERATION_SECRET"] {
+        for name in [
+            "ENV",
+            "DB_PORT",
+            "FIBER_CORES",
+            "DB_PASS",
+            "FEDERATION_SECRET",
+        ] {
             assert!(mistakes.contains(name), "{name} is missing in: {mistakes}");
         }
     }
 
     #[test]
     fn production_refuses_weak_secrets() {
-        let weak = [("ENV", "prod"), ("DB_PASS", "postgres"), ("FEDERATION_SECRET", "short")];
+        let weak = [
+            ("ENV", "prod"),
+            ("DB_PASS", "postgres"),
+            ("FEDERATION_SECRET", "short"),
+        ];
         assert_eq!(with(&weak).unwrap_err().0.len(), 2);
     }
 }

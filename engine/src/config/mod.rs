@@ -7,6 +7,7 @@ mod secret;
 pub use env::{Environment, Mistakes, Source, load, process_environment};
 pub use secret::Secret;
 
+use crate::journal::OnDamage;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub struct Config {
     /// The built dashboard; without it `/` says how to build it.
     pub dashboard_dir: Option<PathBuf>,
     pub journal_bytes_max: u64,
+    pub journal_on_damage: OnDamage,
     pub database: Database,
     pub redis_url: Option<Secret>,
     pub federation_secret: Secret,

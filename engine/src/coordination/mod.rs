@@ -1,1 +1,14 @@
-//! To be filled.
+//! Redis: what several engines and their operators share. Every key is under `fiber:`.
+//!
+//! Nothing on the path of a sample waits for it, and the engine runs without it. One task keeps the
+//! connection, asks it once a second with a deadline of 50 ms, and writes the engine's heartbeat to
+//! `fiber:etl:status`. What it finds is read by `/api/status` and the metrics.
+//!
+//! Budgets of rate limits will be refilled from here (`fiber:limit:*`); until then every engine
+//! counts for itself, and says so: the policy is `local`.
+
+mod client;
+mod heartbeat;
+
+pub use client::{Coordination, Sources, run};
+pub use heartbeat::STATUS_KEY;

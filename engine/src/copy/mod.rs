@@ -1,3 +1,43 @@
-//! Placeholder head; the stage is described here.
+//! From the journal into the tables, exactly once.
+//!
+//! **The transaction that copies a group's rows also writes the group's sequence into
+//! `commit_ledger`.** A session starts by reading the newest sequence there and goes on after it,
+//! with nothing remembered from before. So a COMMIT whose answer was lost, a server that crashed
+//! and lost asynchronous commits, and a restart of the engine are all one path. A group leaves the
+//! journal only when the server's own log is flushed past its commit (`flushed`).
+//!
+//! One writer per journal: an advisory lock, held by the session. Several groups share a
+//! transaction, as many as are there; a small one lingers for company unless somebody waits for it.
+//!
+//! A row newer than everything stored of its series is new by definition and goes through binary
+//! COPY as the journal has it. Any other takes the exact path (`exact`), which counts what was
+//! stored. A row that the database refuses is set aside in `quarantine`; every other failure is
+//! tried again for ever, because an acknowledged sample may not be given up. Every call has a
+//! deadline on this side, after which the socket is abandoned.
+//!
+//! What this stage does not do: order samples across nodes, merge colliding names, or write for
+//! another engine's journal.
 
+mod error;
+mod exact;
+mod flushed;
+pub(crate) mod instant;
+mod ledger;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+mod names;
+mod newest;
+mod plan;
+mod progress;
+mod retention;
+mod retry;
 pub mod row;
+pub(crate) mod session;
+pub mod source;
+mod transaction;
+mod writer;
+
+pub use error::{Error, Remedy};
+pub use progress::{CommitWatch, CopySnapshot, CopyStatus};
+pub use source::Groups;
+pub use writer::{Context, run};

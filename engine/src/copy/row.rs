@@ -94,7 +94,10 @@ pub struct Tuple<'a> {
 
 impl<'a> Tuples<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, damaged: false }
+        Self {
+            rest: bytes,
+            damaged: false,
+        }
     }
 
     /// True when iteration ended before the bytes did: a bug, because the group's checksum held.
@@ -142,7 +145,10 @@ fn decode(bytes: &[u8]) -> Option<Tuple<'_>> {
         packet_loss,
         metadata,
     };
-    Some(Tuple { bytes: &bytes[..bytes.len() - rest.len()], row })
+    Some(Tuple {
+        bytes: &bytes[..bytes.len() - rest.len()],
+        row,
+    })
 }
 
 fn i64_at(bytes: &[u8], at: usize) -> i64 {
@@ -191,7 +197,14 @@ mod tests {
 
     #[test]
     fn what_is_encoded_decodes() {
-        let rows = [row(), Row { latency_ms: None, metadata: None, ..row() }];
+        let rows = [
+            row(),
+            Row {
+                latency_ms: None,
+                metadata: None,
+                ..row()
+            },
+        ];
         let mut bytes = Vec::new();
         for row in &rows {
             row.encode(&mut bytes);
@@ -205,7 +218,11 @@ mod tests {
     #[test]
     fn a_plain_row_has_the_typical_size() {
         let mut bytes = Vec::new();
-        Row { metadata: None, ..row() }.encode(&mut bytes);
+        Row {
+            metadata: None,
+            ..row()
+        }
+        .encode(&mut bytes);
         assert_eq!(bytes.len(), TUPLE_BYTES_TYPICAL);
     }
 

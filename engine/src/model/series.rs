@@ -74,6 +74,9 @@ mod tests {
 
     #[test]
     fn moving_a_letter_across_the_separator_is_another_series() {
-        assert_ne!(SeriesKey::of("a", "bc", "ping"), SeriesKey::of("ab", "c", "ping"));
+        assert_ne!(
+            SeriesKey::of("a", "bc", "ping"),
+            SeriesKey::of("ab", "c", "ping")
+        );
     }
 }

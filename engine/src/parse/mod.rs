@@ -1,1 +1,17 @@
-//! To be filled.
+//! From a body to rows that are ready to be stored.
+//!
+//! A body is decoded once, into a tape that borrows from it, and walked once: each good sample
+//! becomes a COPY tuple at once, each bad one a `SampleError` that names its field. Nothing here
+//! waits, and nothing is kept from one body to the next but empty buffers.
+//!
+//! What it does not do: decide who may send (admit), or what was stored before (copy).
+
+mod batch;
+mod body;
+mod metadata;
+mod reject;
+mod sample;
+
+pub use batch::Parsed;
+pub use body::{Limits, Scratch, parse};
+pub use reject::Reject;

@@ -42,7 +42,7 @@ pub struct NodeRegistration {
     pub series_count: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoredSample {
     pub time: UnixMicros,
     pub latency_ms: Option<f32>,

@@ -1,1 +1,40 @@
-//! To be filled.
+//! Everything that is read: queries, the live stream, the dashboard's files, `/metrics`.
+//!
+//! Runs on tokio with hyper. Connections come from the ingest cores (`handoff`) with the bytes that
+//! were read there already, so one port serves all. What it guarantees:
+//!
+//! - The number of connections, the bytes of bodies, the rows behind an answer and the buffer of a
+//!   slow browser are bounded (`limits`); beyond a bound the answer is 503 or 422, never growth.
+//! - `/api/status` and the live stream are answered from memory. A dead database makes queries 503
+//!   and the status `degraded`; it makes nothing wait.
+//! - Percentiles come from raw values or merged sketches, never from percentiles.
+//! - Statements carry bound parameters only.
+//!
+//! It deliberately does not write: the pool's sessions are read-only, and pushes that arrive here
+//! go to the same service that the cores use (`ingest::IngestService`).
+
+pub mod assets;
+mod auth;
+mod connection;
+mod context;
+mod error;
+pub mod handoff;
+pub mod ingest;
+pub mod live;
+mod nodes;
+mod params;
+mod raw;
+pub(crate) mod respond;
+mod rewind;
+mod router;
+mod service;
+pub mod sql;
+mod write_deadline;
+
+pub use connection::serve_connection;
+pub use context::{Context, Parts, Reading};
+pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
+pub use ingest::{IngestReply, IngestRequest, IngestRoute, IngestService};
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,9 @@ pub struct IngestCounters {
 }
 
 /// The statuses counted apart, in the order of `IngestCounters::refused`; the last takes the rest.
-pub const REFUSED_STATUS: [u16; 13] =
-    [400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0];
+pub const REFUSED_STATUS: [u16; 13] = [
+    400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0,
+];
 
 impl IngestCounters {
     pub fn refuse(&self, status: u16) {
@@ -74,6 +75,8 @@ impl IngestCounters {
 pub struct CopyCounters {
     pub transactions: Counter,
     pub retries: Counter,
+    /// Samples that the journal held at start and the tables did not: received by the run before.
+    pub replayed: Counter,
     pub stored: Counter,
     pub duplicate: Counter,
     pub quarantined: Counter,
@@ -88,7 +91,23 @@ pub struct CopyCounters {
 impl Metrics {
     pub fn new(ingest_cores: usize) -> Arc<Self> {
         let ingest = (0..=ingest_cores).map(|_| CachePadded::default()).collect();
-        Arc::new(Self { ingest, copy: CopyCounters::default() })
+        Arc::new(Self {
+            ingest,
+            copy: CopyCounters::default(),
+        })
+    }
+
+    /// Samples that are durable and have no fate in the database yet.
+    pub fn in_flight(&self) -> u64 {
+        // The later counters first: read the other way round a sample could be stored and not received.
+        let settled =
+            self.copy.stored.get() + self.copy.duplicate.get() + self.copy.quarantined.get();
+        self.received().saturating_sub(settled)
+    }
+
+    /// Samples made durable, those included that the run before left to this one.
+    pub fn received(&self) -> u64 {
+        self.sum(|core| &core.samples_received) + self.copy.replayed.get()
     }
 
     /// The sum over all cores of one counter.

@@ -5,9 +5,13 @@ use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Three significant digits: a figure is within 0.1 %.
+/// Longer waits than this are counted as this long.
+const HOUR_US: u64 = 3_600_000_000;
+
+/// Three significant digits: a figure is within 0.1 %. With fixed bounds, because a histogram that
+/// grows by itself does not do so when a value is recorded saturating: it would cut all to 2 ms.
 pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are within what the type allows")
+    Histogram::new_with_bounds(1, HOUR_US, 3).expect("the bounds are in order, the digits few")
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {
@@ -148,5 +152,23 @@ impl WorkerResult {
             self.entries.extend_from_slice(&other.entries);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_waits_keep_their_length() {
+        let mut stats = Stats::new();
+        for seconds in [1, 30, 7_200] {
+            stats
+                .loop_lag_us
+                .saturating_record(micros(Duration::from_secs(seconds)));
+        }
+        let at = |q| stats.loop_lag_us.value_at_quantile(q) as f64 / 1e6;
+        assert!((at(0.3) - 1.0).abs() < 0.01 && (at(0.6) - 30.0).abs() < 0.1);
+        assert!((at(1.0) - 3_600.0).abs() < 4.0);
     }
 }

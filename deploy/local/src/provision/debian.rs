@@ -103,7 +103,7 @@ fn require_apt() -> Result<()> {
 }
 
 /// Installs packages on this machine with its own apt. Only as root.
-pub(crate) fn install(packages: &[&str]) -> Result<()> {
+pub fn install(packages: &[&str]) -> Result<()> {
     let step = Step::start(format!("apt-get install {}", packages.join(" ")));
     for arguments in [
         vec!["update"],

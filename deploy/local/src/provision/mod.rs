@@ -10,6 +10,7 @@ mod lock;
 mod tree;
 mod wrapper;
 
+pub use debian::install as install_packages;
 pub use lock::FileLock;
 
 use crate::paths;

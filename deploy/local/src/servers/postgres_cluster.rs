@@ -225,17 +225,16 @@ impl Cluster {
 
     fn run_initdb(&self, data: &Path, password_file: &Path) -> Result<()> {
         let initdb = self.programs.postgres_tool("initdb");
-        let mut command = match &self.account {
-            None => Command::new(&initdb),
-            Some(account) => {
-                let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={}", account.uid));
-                command.arg(format!("--regid={}", account.gid));
-                command.arg("--clear-groups").arg(&initdb);
-                command
-            }
-        };
+        // Not left to finish, and to fight with its successor, when this process is killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(account) = &self.account {
+            command.arg(format!("--reuid={}", account.uid));
+            command.arg(format!("--regid={}", account.gid));
+            command.arg("--clear-groups");
+        }
         let output = command
+            .arg(&initdb)
             .arg("-D")
             .arg(data)
             .args([
@@ -302,7 +301,8 @@ impl Cluster {
         Ok(running)
     }
 
-    fn await_ready(&self, running: &Running) -> Result<()> {
+    /// Waits until it takes connections; it may have been started by an earlier, interrupted run.
+    pub fn await_ready(&self, running: &Running) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         while !self.says_ready(running.identity()) {
             if !running.is_alive() {

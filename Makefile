@@ -1,0 +1,76 @@
+# What a person types. The work is in deploy/local (crate fiber-local); CI calls the same targets.
+#
+#   make up                 everything, with a simulated fleet
+#   FLEET=0 make up         without the fleet
+#   FIBER_PORT=8001 make up on another port
+#   DB_HOST=… DB_PASS=… REDIS_URL=… make up      over servers of your own
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+export CARGO
+LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
+
+.DEFAULT_GOAL := help
+.PHONY: help up down logs status test bench fmt lint deny clean-data psql servers build tools local
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: local ## build, provision, start everything with a simulated fleet, print the URLs
+	@$(LOCAL) up
+
+down: local ## stop everything and verify that nothing is left
+	@$(LOCAL) down
+
+logs: local ## the last lines of all logs (FOLLOW=1 goes on)
+	@$(LOCAL) logs $(if $(FOLLOW),--follow)
+
+status: local ## what runs, and what the engine says
+	@$(LOCAL) status
+
+psql: local ## psql on the stack's database
+	@$(LOCAL) psql
+
+servers: local ## only database and Redis
+	@$(LOCAL) servers
+
+build: local ## engine, load generator and dashboard
+	@$(LOCAL) build
+
+test: local ## format, lints, and every test against the real servers
+	$(CARGO) fmt --all --check
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	@$(LOCAL) browser
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) test --release --workspace
+
+bench: local ## the figures, as ratios from one run
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-benches
+
+fmt: tools ## format the code
+	$(CARGO) fmt --all
+
+lint: tools ## clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+deny: tools ## licences, sources and known holes of the dependencies
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
+	$(CARGO) deny check
+
+clean-data: local ## remove the stopped stack's data
+	@$(LOCAL) clean-data
+
+local: tools
+	@$(CARGO) build --release -p fiber-local
+
+# rustc links with the machine's C compiler, and two dependencies are C.
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: see https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev; \
+	  else echo "a C compiler is missing: sudo apt-get install gcc libc6-dev" >&2; exit 1; fi; }

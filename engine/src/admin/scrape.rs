@@ -1,0 +1,318 @@
+//! `/metrics`: everything that is counted, added up when somebody looks. No label names a node: a
+//! fleet of thousands belongs into the database, not into Prometheus.
+
+use super::process::Process;
+use super::prometheus::{Exposition, Kind, Labelled};
+use crate::query::Context;
+use crate::query::respond::{Body, whole};
+use crate::telemetry::metrics::{CopyCounters, Metrics, REFUSED_STATUS};
+use bytes::Bytes;
+use fiber_contract::NodeState;
+use fiber_contract::live::LiveTotals;
+use fiber_contract::status::{EtlStatus, JournalStatus};
+use hyper::header::HeaderValue;
+use hyper::{Response, StatusCode};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+pub(crate) fn answer(context: &Context) -> Response<Body> {
+    let mut out = Exposition::default();
+    process(&mut out, context);
+    ingest(&mut out, &context.metrics);
+    copy(&mut out, &context.metrics.copy);
+    journal(&mut out, &context.journal.get());
+    live(&mut out, &context.live.totals(), &context.live.states());
+    out.gauge(
+        "fiber_live_watchers",
+        "Browsers on the live stream.",
+        context.live.watchers(),
+    );
+    components(&mut out, context, &context.etl.get());
+    whole(StatusCode::OK, TEXT, Bytes::from(out.into_text()))
+}
+
+fn process(out: &mut Exposition, context: &Context) {
+    let (version, driver) = (env!("CARGO_PKG_VERSION"), context.driver);
+    let labels: &[_] = &[
+        ("version", version),
+        ("driver", driver),
+        ("role", context.config.role.as_str()),
+    ];
+    out.family(
+        "fiber_info",
+        "What runs; the value is always 1.",
+        Kind::Gauge,
+        &[(labels, &1)],
+    );
+    let started = context.started_at.as_secs_f64();
+    out.gauge(
+        "fiber_start_time_seconds",
+        "When the process started, since 1970.",
+        started,
+    );
+    let process = Process::now();
+    out.gauge(
+        "fiber_process_resident_bytes",
+        "Memory in RAM.",
+        process.resident_bytes,
+    );
+    out.counter(
+        "fiber_process_cpu_seconds_total",
+        "CPU time used.",
+        process.cpu_seconds,
+    );
+    out.gauge(
+        "fiber_process_open_fds",
+        "Open file descriptors.",
+        process.open_fds,
+    );
+    out.gauge("fiber_process_threads", "Threads.", process.threads);
+    out.gauge(
+        "fiber_ingest_cores",
+        "Cores that ingest.",
+        context.config.ingest_cores,
+    );
+}
+
+fn ingest(out: &mut Exposition, metrics: &Metrics) {
+    let requests = metrics.sum(|core| &core.requests);
+    out.counter(
+        "fiber_ingest_requests_total",
+        "Requests to the ingest routes.",
+        requests,
+    );
+    let opened = metrics.sum(|core| &core.connections_opened);
+    out.counter(
+        "fiber_ingest_connections_opened_total",
+        "Connections accepted.",
+        opened,
+    );
+    let open: i64 = metrics
+        .ingest
+        .iter()
+        .map(|core| core.connections_open.get())
+        .sum();
+    out.gauge(
+        "fiber_ingest_connections_open",
+        "Connections on the ingest cores.",
+        open,
+    );
+    let bytes = metrics.sum(|core| &core.body_bytes);
+    out.counter(
+        "fiber_ingest_body_bytes_total",
+        "Bytes of request bodies.",
+        bytes,
+    );
+    let received = metrics.sum(|core| &core.samples_received);
+    out.counter(
+        "fiber_samples_received_total",
+        "Samples made durable and acknowledged.",
+        received,
+    );
+    let rejected = metrics.sum(|core| &core.samples_rejected);
+    out.counter(
+        "fiber_samples_rejected_total",
+        "Samples refused one by one.",
+        rejected,
+    );
+    let names = REFUSED_STATUS.map(|status| match status {
+        0 => "other".to_owned(),
+        status => status.to_string(),
+    });
+    let counts: Vec<u64> = (0..names.len())
+        .map(|at| metrics.sum(|core| &core.refused[at]))
+        .collect();
+    let labels: Vec<_> = names
+        .iter()
+        .map(|name| [("status", name.as_str())])
+        .collect();
+    let samples: Vec<Labelled<'_>> = labels
+        .iter()
+        .zip(&counts)
+        .map(|(label, count)| (label.as_slice(), count as _))
+        .collect();
+    let help = "Requests refused, by HTTP status.";
+    out.family("fiber_ingest_refused_total", help, Kind::Counter, &samples);
+}
+
+fn copy(out: &mut Exposition, copy: &CopyCounters) {
+    out.counter(
+        "fiber_samples_replayed_total",
+        "Samples found in the journal at start.",
+        copy.replayed.get(),
+    );
+    out.counter(
+        "fiber_samples_stored_total",
+        "Rows written to the tables.",
+        copy.stored.get(),
+    );
+    out.counter(
+        "fiber_samples_duplicate_total",
+        "Samples that were there already.",
+        copy.duplicate.get(),
+    );
+    out.counter(
+        "fiber_samples_quarantined_total",
+        "Samples the database refused.",
+        copy.quarantined.get(),
+    );
+    out.counter(
+        "fiber_copy_transactions_total",
+        "Transactions committed.",
+        copy.transactions.get(),
+    );
+    out.counter(
+        "fiber_copy_retries_total",
+        "Transactions tried again.",
+        copy.retries.get(),
+    );
+    out.counter(
+        "fiber_copy_exact_path_rows_total",
+        "Rows compared one by one.",
+        copy.exact_path_rows.get(),
+    );
+    out.gauge(
+        "fiber_copy_committed_seq",
+        "Last journal group in the tables.",
+        copy.committed_seq.get(),
+    );
+    out.gauge(
+        "fiber_copy_connected",
+        "1 while the writer has a session.",
+        copy.connected.get(),
+    );
+}
+
+fn journal(out: &mut Exposition, journal: &JournalStatus) {
+    out.gauge("fiber_journal_bytes", "Bytes on disk.", journal.bytes);
+    out.gauge(
+        "fiber_journal_bytes_max",
+        "Bytes at which pushes get 503.",
+        journal.bytes_max,
+    );
+    out.gauge("fiber_journal_segments", "Segment files.", journal.segments);
+    out.gauge(
+        "fiber_journal_oldest_age_seconds",
+        "Age of the oldest group that the tables do not hold.",
+        journal.oldest_age_s,
+    );
+    out.gauge(
+        "fiber_journal_durable_seq",
+        "Last durable group.",
+        journal.durable_seq,
+    );
+    out.gauge(
+        "fiber_journal_ok",
+        "1 while the journal takes records.",
+        u8::from(journal.state == "ok"),
+    );
+}
+
+fn live(out: &mut Exposition, totals: &LiveTotals, states: &[(NodeState, usize)]) {
+    out.gauge(
+        "fiber_samples_in_flight",
+        "Durable and not yet in the tables.",
+        totals.in_flight,
+    );
+    out.gauge(
+        "fiber_commit_rate",
+        "Samples committed in the last second.",
+        totals.rate_per_s,
+    );
+    let labels: Vec<_> = states
+        .iter()
+        .map(|(state, _)| [("state", state.as_str())])
+        .collect();
+    let samples: Vec<Labelled<'_>> = labels
+        .iter()
+        .zip(states)
+        .map(|(label, (_, count))| (label.as_slice(), count as _))
+        .collect();
+    out.family(
+        "fiber_nodes",
+        "Nodes of the fleet, by state.",
+        Kind::Gauge,
+        &samples,
+    );
+}
+
+fn components(out: &mut Exposition, context: &Context, etl: &EtlStatus) {
+    out.gauge(
+        "fiber_etl_lag_seconds",
+        "Age of the oldest sample not yet committed.",
+        etl.lag_s,
+    );
+    out.gauge(
+        "fiber_etl_running",
+        "1 while the writer commits.",
+        u8::from(etl.state == "running"),
+    );
+    let database = u8::from(context.health.database().state == "up");
+    out.gauge(
+        "fiber_database_up",
+        "1 while the database answers.",
+        database,
+    );
+    let redis = context.coordination.component();
+    let configured = u8::from(redis.state != "off");
+    out.gauge(
+        "fiber_redis_configured",
+        "1 when there is a Redis to use.",
+        configured,
+    );
+    out.gauge(
+        "fiber_redis_up",
+        "1 while Redis answers in time.",
+        u8::from(redis.state == "up"),
+    );
+    let changes = context.coordination.outages();
+    out.counter(
+        "fiber_redis_outages_total",
+        "Times that Redis stopped answering.",
+        changes,
+    );
+    let pool = context.pool.status();
+    out.gauge(
+        "fiber_query_connections",
+        "Database connections of the queries.",
+        pool.size,
+    );
+    out.gauge(
+        "fiber_query_waiting",
+        "Queries that wait for a connection.",
+        pool.waiting,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::prometheus::tests::judge;
+    use super::*;
+
+    #[test]
+    fn the_counters_are_valid_text_and_add_up_over_the_cores() {
+        let metrics = Metrics::new(2);
+        metrics.ingest[0].samples_received.add(5);
+        metrics.ingest[2].samples_received.add(7);
+        metrics.ingest[1].refuse(429);
+        metrics.ingest[1].refuse(418);
+        let mut out = Exposition::default();
+        ingest(&mut out, &metrics);
+        copy(&mut out, &metrics.copy);
+        live(
+            &mut out,
+            &LiveTotals::default(),
+            &[(NodeState::Up, 3), (NodeState::Down, 1)],
+        );
+        let text = out.into_text();
+        assert!(judge(&text).is_ok(), "{:?}", judge(&text));
+        for line in [
+            "fiber_samples_received_total 12\n",
+            "fiber_ingest_refused_total{status=\"429\"} 1\n",
+            "fiber_ingest_refused_total{status=\"other\"} 1\n",
+            "fiber_nodes{state=\"up\"} 3\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing in:\n{text}");
+        }
+    }
+}

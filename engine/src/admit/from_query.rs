@@ -1,0 +1,91 @@
+//! Pushes that arrive on a connection of the query side, through the same two steps.
+
+use super::head::{RequestHead, Route, TraceId};
+use super::reply::Reply;
+use super::service::{Admit, Timer};
+use crate::query::{IngestReply, IngestRequest, IngestRoute, IngestService};
+use futures_util::future::BoxFuture;
+use hyper::header::{
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use std::time::Duration;
+
+/// The query side's counters are the last.
+const QUERY_SIDE: usize = usize::MAX;
+
+struct TokioTimer;
+
+impl Timer for TokioTimer {
+    fn sleep(self, wait: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(wait)
+    }
+}
+
+impl IngestService for Admit {
+    fn handle(&self, request: IngestRequest) -> BoxFuture<'_, IngestReply> {
+        Box::pin(async move {
+            let route = match request.route {
+                IngestRoute::Push => Route::Push,
+                IngestRoute::Ingest => Route::Ingest,
+            };
+            let trace_id = TraceId::of(Some(request.trace_id.as_bytes()));
+            let head = head_of(&request.headers, request.query.as_deref());
+            let reply = match self.head(route, &head, Some(request.body.len())) {
+                Ok(admitted) => {
+                    self.body(
+                        QUERY_SIDE,
+                        admitted,
+                        trace_id,
+                        request.body.to_vec(),
+                        TokioTimer,
+                    )
+                    .await
+                }
+                Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),
+            };
+            into_hyper(reply)
+        })
+    }
+}
+
+fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a> {
+    let get = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    RequestHead {
+        authorization: get("authorization"),
+        content_type: get("content-type"),
+        content_encoding: get("content-encoding"),
+        batch_id: get("x-batch-id"),
+        region_id: get("x-region-id"),
+        query,
+    }
+}
+
+fn into_hyper(reply: Reply) -> IngestReply {
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    if let Ok(trace_id) = HeaderValue::from_str(reply.trace_id.as_str()) {
+        headers.push((HeaderName::from_static("x-trace-id"), trace_id));
+    }
+    if let Some(quota) = &reply.quota {
+        let mut tell = |name: &'static str, value: u64| {
+            headers.push((HeaderName::from_static(name), HeaderValue::from(value)));
+        };
+        tell("x-ratelimit-limit", quota.limit);
+        tell("x-ratelimit-remaining", quota.remaining);
+        tell("x-ratelimit-reset", quota.reset_s());
+        headers.push((
+            HeaderName::from_static("x-ratelimit-policy"),
+            HeaderValue::from_static("local"),
+        ));
+    }
+    if let Some(seconds) = reply.retry_after_s() {
+        headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if reply.status == 401 {
+        headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+    }
+    IngestReply {
+        status: reply.status,
+        headers,
+        body: reply.body.into(),
+    }
+}

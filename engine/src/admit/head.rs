@@ -1,0 +1,210 @@
+//! What the head of an ingest request says, and what is decided from it alone.
+
+use super::in_flight::Permit;
+use crate::model::BatchId;
+use crate::parse::{Limits, Reject};
+use fiber_contract::ErrorCode;
+use fiber_contract::limits::{INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, REGION_CHARS_MAX};
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    Push,
+    Ingest,
+}
+
+impl Route {
+    pub fn of_path(path: &str) -> Option<Self> {
+        match path {
+            "/api/push" => Some(Self::Push),
+            "/api/ingest" => Some(Self::Ingest),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn limits(self) -> Limits {
+        match self {
+            Self::Push => Limits {
+                samples_max: PUSH_SAMPLES_MAX,
+                single_allowed: true,
+            },
+            Self::Ingest => Limits {
+                samples_max: INGEST_SAMPLES_MAX,
+                single_allowed: false,
+            },
+        }
+    }
+}
+
+/// Header values as they came; a repeated header counts as its first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestHead<'a> {
+    pub authorization: Option<&'a [u8]>,
+    pub content_type: Option<&'a [u8]>,
+    pub content_encoding: Option<&'a [u8]>,
+    pub batch_id: Option<&'a [u8]>,
+    pub region_id: Option<&'a [u8]>,
+    /// Of the target, after `?`.
+    pub query: Option<&'a str>,
+}
+
+/// When the answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    Durable,
+    Committed,
+}
+
+/// Travels with a request into the journal, the logs and every answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceId(String);
+
+const TRACE_ID_BYTES_MAX: usize = 128;
+
+impl TraceId {
+    /// The client's if it is sane, else a new one.
+    pub fn of(header: Option<&[u8]>) -> Self {
+        let sane = header.filter(|value| {
+            (1..=TRACE_ID_BYTES_MAX).contains(&value.len())
+                && value.iter().all(u8::is_ascii_graphic)
+        });
+        match sane.and_then(|value| std::str::from_utf8(value).ok()) {
+            Some(value) => Self(value.to_owned()),
+            None => Self(Uuid::new_v4().to_string()),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A request that may bring its body: the only way to `Admit::body`.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) route: Route,
+    pub(super) ack: Ack,
+    pub(super) batch_id: BatchId,
+    pub(super) named_by_client: bool,
+    pub(super) source_region: Option<String>,
+    pub(super) permit: Permit,
+}
+
+impl Admitted {
+    /// Room for more of a body that did not tell its length.
+    #[must_use]
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        self.permit.grow(bytes)
+    }
+}
+
+/// `application/json`, with or without parameters.
+pub(super) fn check_media(head: &RequestHead<'_>) -> Result<(), Reject> {
+    let essence = head.content_type.map(|value| {
+        value
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii()
+    });
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json")) {
+        return Err(Reject::new(
+            ErrorCode::UnsupportedMedia,
+            "send the body as Content-Type: application/json",
+        ));
+    }
+    match head.content_encoding {
+        Some(encoding) if !encoding.eq_ignore_ascii_case(b"identity") => Err(Reject::new(
+            ErrorCode::UnsupportedMedia,
+            "send the body without Content-Encoding",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The id that the client named, or one of ours.
+pub(super) fn batch_id(route: Route, head: &RequestHead<'_>) -> Result<(BatchId, bool), Reject> {
+    match head.batch_id {
+        Some(text) => std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| Uuid::try_parse(text.trim()).ok())
+            .map(|id| (BatchId(id), true))
+            .ok_or_else(|| Reject::malformed("X-Batch-ID must be a UUID")),
+        None if route == Route::Ingest => Err(Reject::new(
+            ErrorCode::MissingBatchId,
+            "send X-Batch-ID, a UUID of your own, so that a retry is recognised",
+        )),
+        None => Ok((BatchId(Uuid::new_v4()), false)),
+    }
+}
+
+pub(super) fn source_region(head: &RequestHead<'_>) -> Result<Option<String>, Reject> {
+    let Some(value) = head.region_id else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(value).ok().filter(|text| {
+        let chars = text.chars().count();
+        (1..=REGION_CHARS_MAX).contains(&chars) && !text.chars().any(char::is_control)
+    });
+    match text {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(Reject::malformed(format!(
+            "X-Region-ID must have 1 to {REGION_CHARS_MAX} characters"
+        ))),
+    }
+}
+
+pub(super) fn ack(query: Option<&str>) -> Result<Ack, Reject> {
+    let asked = query
+        .unwrap_or("")
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ack="));
+    match asked {
+        None | Some("durable") => Ok(Ack::Durable),
+        Some("committed") => Ok(Ack::Committed),
+        Some(_) => Err(Reject::shape("ack", "must be durable or committed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_trace_id_is_replaced() {
+        assert_eq!(TraceId::of(Some(b"abc-1")).as_str(), "abc-1");
+        for bad in [&b""[..], b"a b", b"a\nb", &[b'x'; 129], b"\xff"] {
+            assert_eq!(TraceId::of(Some(bad)).as_str().len(), 36);
+        }
+    }
+
+    #[test]
+    fn an_ingest_needs_a_batch_id_and_a_push_does_not() {
+        let head = RequestHead::default();
+        assert_eq!(
+            batch_id(Route::Ingest, &head).unwrap_err().code,
+            ErrorCode::MissingBatchId
+        );
+        assert!(!batch_id(Route::Push, &head).unwrap().1);
+        let bad = RequestHead {
+            batch_id: Some(b"7"),
+            ..head
+        };
+        assert_eq!(
+            batch_id(Route::Push, &bad).unwrap_err().code,
+            ErrorCode::MalformedBatch
+        );
+    }
+
+    #[test]
+    fn media_types_other_than_json_are_refused() {
+        let head = |content_type: &'static [u8]| RequestHead {
+            content_type: Some(content_type),
+            ..RequestHead::default()
+        };
+        assert!(check_media(&head(b"application/json")).is_ok());
+        assert!(check_media(&head(b"Application/JSON; charset=utf-8")).is_ok());
+        assert!(check_media(&head(b"text/json")).is_err());
+        assert!(check_media(&RequestHead::default()).is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! The two steps of a request.
+
+use super::auth::TokenDigest;
+use super::batch_ids::{BatchIds, Seen};
+use super::head::{self, Ack, Admitted, RequestHead, Route, TraceId};
+use super::in_flight::InFlight;
+use super::rate::{Quota, RateLimiter};
+use super::reply::{Reply, render_reject};
+use crate::config::Config;
+use crate::copy::CommitWatch;
+use crate::journal::record::Record;
+use crate::journal::{Appender, CommitFailed, Refused};
+use crate::limits::COMMITTED_ACK_WAIT;
+use crate::model::GroupSeq;
+use crate::parse::{Parsed, Reject, Scratch, parse};
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::{IngestCounters, Metrics};
+use fiber_contract::ingest::IngestData;
+use fiber_contract::limits::BODY_BYTES_MAX;
+use fiber_contract::{ErrorCode, UnixMicros};
+use futures_util::future::{Either, select};
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One per process, shared by all cores and by the query side.
+#[derive(Debug)]
+pub struct Admit {
+    token: TokenDigest,
+    rate: RateLimiter,
+    in_flight: InFlight,
+    batch_ids: BatchIds,
+    appender: Appender,
+    committed: CommitWatch,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+}
+
+/// How a runtime waits; a future made for one must not be polled on the other.
+pub trait Timer {
+    fn sleep(self, wait: Duration) -> impl Future<Output = ()>;
+}
+
+thread_local! {
+    /// Decoding never waits, so one set of buffers serves all requests of a thread.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Admit {
+    pub fn new(
+        config: &Config,
+        appender: Appender,
+        committed: CommitWatch,
+        metrics: Arc<Metrics>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            token: TokenDigest::of(&config.federation_secret),
+            rate: RateLimiter::new(config.rate_limit),
+            in_flight: InFlight::default(),
+            batch_ids: BatchIds::default(),
+            appender,
+            committed,
+            metrics,
+            shutdown,
+        }
+    }
+
+    /// Counters of an ingest core; the query side has the last.
+    pub fn counters(&self, core: usize) -> &IngestCounters {
+        let last = self.metrics.ingest.len() - 1;
+        &self.metrics.ingest[core.min(last)]
+    }
+
+    pub fn batch_ids(&self) -> &BatchIds {
+        &self.batch_ids
+    }
+
+    /// Decides all that needs no body. `length` is the body's, if it was told.
+    pub fn head(
+        &self,
+        route: Route,
+        head: &RequestHead<'_>,
+        length: Option<usize>,
+    ) -> Result<Admitted, Reject> {
+        if !self.token.accepts(head.authorization) {
+            return Err(Reject::unauthorized());
+        }
+        if self.shutdown.is_asked() {
+            return Err(Reject::overloaded("the engine is stopping").closing());
+        }
+        head::check_media(head)?;
+        let ack = head::ack(head.query)?;
+        let (batch_id, named_by_client) = head::batch_id(route, head)?;
+        let source_region = head::source_region(head)?;
+        if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+            return Err(
+                Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes")).closing(),
+            );
+        }
+        self.rate.take_global().map_err(|wait| {
+            Reject::new(
+                ErrorCode::Overloaded,
+                "the instance takes no more requests at this moment",
+            )
+            .retry_after(wait)
+        })?;
+        self.appender
+            .has_room(length.unwrap_or(0))
+            .map_err(refused)?;
+        let permit = self
+            .in_flight
+            .acquire(length.unwrap_or(0))
+            .ok_or_else(|| Reject::overloaded("too many bytes are in flight"))?;
+        Ok(Admitted {
+            route,
+            ack,
+            batch_id,
+            named_by_client,
+            source_region,
+            permit,
+        })
+    }
+
+    /// Parses, journals and answers. The future may be polled on either runtime.
+    pub async fn body(
+        &self,
+        core: usize,
+        admitted: Admitted,
+        trace_id: TraceId,
+        mut body: Vec<u8>,
+        timer: impl Timer,
+    ) -> Reply {
+        let counters = self.counters(core);
+        counters.requests.add(1);
+        counters.body_bytes.add(body.len() as u64);
+        let mut quota = None;
+        let done = self
+            .store(counters, &admitted, &trace_id, &mut body, &mut quota, timer)
+            .await;
+        match done {
+            Ok((status, message, data)) => Reply::accepted(status, message, data, trace_id, quota),
+            Err(reject) => self.refuse(core, reject, trace_id, quota),
+        }
+    }
+
+    /// The answer to a refusal, counted.
+    pub fn refuse(
+        &self,
+        core: usize,
+        reject: Reject,
+        trace_id: TraceId,
+        quota: Option<Quota>,
+    ) -> Reply {
+        self.counters(core).refuse(reject.code.http_status());
+        render_reject(reject, trace_id, quota)
+    }
+
+    async fn store(
+        &self,
+        counters: &IngestCounters,
+        admitted: &Admitted,
+        trace_id: &TraceId,
+        body: &mut [u8],
+        quota: &mut Option<Quota>,
+        timer: impl Timer,
+    ) -> Result<(u16, String, IngestData), Reject> {
+        // Before parsing, which changes the bytes.
+        let body_hash: [u8; 32] = if admitted.named_by_client {
+            Sha256::digest(&*body).into()
+        } else {
+            [0; 32]
+        };
+        if admitted.named_by_client {
+            match self.batch_ids.look(admitted.batch_id, &body_hash) {
+                Seen::New => {}
+                Seen::Answered(data) => {
+                    return Ok((
+                        200,
+                        "Already processed".to_owned(),
+                        IngestData::clone(&data),
+                    ));
+                }
+                Seen::Conflict => {
+                    return Err(Reject::new(
+                        ErrorCode::BatchConflict,
+                        "this X-Batch-ID was used with another body",
+                    ));
+                }
+            }
+        }
+        let now = UnixMicros::now();
+        let parsed =
+            SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
+        let parsed = parsed
+            .inspect_err(|reject| counters.samples_rejected.add(reject.errors.len() as u64))?;
+        if let Some(probe) = parsed.first_node() {
+            let (told, taken) = self.rate.take(probe);
+            *quota = Some(told);
+            taken.map_err(|wait| {
+                Reject::new(
+                    ErrorCode::RateLimited,
+                    "this probe sends more than its quota",
+                )
+                .retry_after(wait)
+            })?;
+        }
+        let (record, data) = record_of(admitted, trace_id, body_hash, now, &parsed);
+        let pending = self
+            .appender
+            .try_append(record, parsed.rows)
+            .map_err(refused)?;
+        let seq = match pending.await {
+            Ok(Ok(seq)) => seq,
+            Ok(Err(failed)) => return Err(commit_failed(failed)),
+            Err(_) => return Err(commit_failed(CommitFailed::Poisoned)),
+        };
+        counters.samples_received.add(u64::from(parsed.rows));
+        counters.samples_rejected.add(u64::from(parsed.rejected));
+        if admitted.named_by_client {
+            self.batch_ids
+                .remember(admitted.batch_id, body_hash, data.clone());
+        }
+        let message = self
+            .acknowledge(admitted.ack, seq, parsed.rows, timer)
+            .await;
+        Ok((202, message, data))
+    }
+
+    async fn acknowledge(&self, ack: Ack, seq: GroupSeq, rows: u32, timer: impl Timer) -> String {
+        if ack == Ack::Committed {
+            let committed = pin!(self.committed.wait(seq));
+            let gave_up = pin!(timer.sleep(COMMITTED_ACK_WAIT));
+            if let Either::Right(_) = select(committed, gave_up).await {
+                return format!("Queued {rows} metrics; durable, the commit is still pending");
+            }
+        }
+        format!("Queued {rows} metrics")
+    }
+}
+
+fn record_of(
+    admitted: &Admitted,
+    trace_id: &TraceId,
+    body_hash: [u8; 32],
+    now: UnixMicros,
+    parsed: &Parsed,
+) -> (Vec<u8>, IngestData) {
+    let data = IngestData {
+        batch_id: admitted.batch_id.0.to_string(),
+        source_region: admitted.source_region.clone(),
+        queued: parsed.queued,
+        accepted: parsed.rows,
+        duplicates: parsed.duplicates,
+        rejected: parsed.rejected,
+        errors: parsed.errors.clone(),
+    };
+    let answer = if admitted.named_by_client {
+        serde_json::to_vec(&data).expect("plain structs of strings and numbers serialise")
+    } else {
+        Vec::new()
+    };
+    let record = Record {
+        batch_id: admitted.batch_id,
+        named_by_client: admitted.named_by_client,
+        received_at: now,
+        body_hash,
+        source_region: admitted.source_region.as_deref().unwrap_or(""),
+        trace_id: trace_id.as_str(),
+        rejected: parsed.rejected,
+        answer: &answer,
+        series: parsed.series(),
+        rows: parsed.rows,
+        tuples: &parsed.tuples,
+    };
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    (bytes, data)
+}
+
+fn refused(refused: Refused) -> Reject {
+    let reject = Reject::overloaded(refused.to_string());
+    match refused {
+        Refused::Busy => reject,
+        Refused::TooLarge => Reject::too_large(refused.to_string()),
+        // The database must catch up first, which takes more than a moment.
+        Refused::Full => reject.retry_after(Duration::from_secs(5)),
+        Refused::Stopping | Refused::Poisoned => reject.closing(),
+    }
+}
+
+fn commit_failed(failed: CommitFailed) -> Reject {
+    match failed {
+        CommitFailed::NoSpace => Reject::overloaded(failed.to_string()),
+        CommitFailed::Poisoned => Reject::overloaded(failed.to_string()).closing(),
+    }
+}

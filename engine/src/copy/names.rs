@@ -1,0 +1,550 @@
+//! The names behind the keys: registered once, verified, remembered.
+//!
+//! Keys are hashes of names, so a key that the table has under another name is a collision. Its
+//! rows are refused: merged, they would be two measurements under one name.
+
+use super::error::{Error, refuses_rows};
+use super::instant::PgInstant;
+use super::plan::Plan;
+use super::session::Session;
+use crate::journal::record::SeriesEntry;
+use crate::model::{NodeKey, NodePlace, SeriesKey};
+use crate::publish::notify::NodeRegistration;
+use fiber_contract::UnixMicros;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+/// How often a node's `last_seen` is written while its samples come.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(5);
+/// Remembered series; beyond it all is forgotten and verified again.
+const SERIES_MAX: usize = 1_000_000;
+/// Any number that the keys are not made with: two hashes of a name then differ independently.
+const FINGERPRINT_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const UPSERT_NODES: &str = "INSERT INTO nodes AS n (node_key, node_id, country, region, city, lat,
+        lng, expected_interval_s, tags, first_seen, last_seen)
+    SELECT k, id, country, region, city, lat, lng, interval_s,
+           COALESCE((SELECT array_agg(tag) FROM jsonb_array_elements_text(tags::jsonb) AS tag), '{}'),
+           first_seen, last_seen
+    FROM UNNEST($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[],
+                $7::float8[], $8::float4[], $9::text[], $10::timestamptz[], $11::timestamptz[])
+         AS u (k, id, country, region, city, lat, lng, interval_s, tags, first_seen, last_seen)
+    ON CONFLICT (node_key) DO UPDATE SET
+        country = excluded.country, region = excluded.region,
+        city = COALESCE(excluded.city, n.city),
+        lat = COALESCE(excluded.lat, n.lat), lng = COALESCE(excluded.lng, n.lng),
+        expected_interval_s = COALESCE(excluded.expected_interval_s, n.expected_interval_s),
+        tags = CASE WHEN excluded.tags = '{}' THEN n.tags ELSE excluded.tags END,
+        first_seen = LEAST(n.first_seen, excluded.first_seen),
+        last_seen = GREATEST(n.last_seen, excluded.last_seen)
+    WHERE n.node_id = excluded.node_id
+    RETURNING node_key";
+
+const INSERT_SERIES: &str = "INSERT INTO series (series_key, node_key, target_host, probe_type)
+    SELECT * FROM UNNEST($1::int8[], $2::int8[], $3::text[], $4::text[])
+    ON CONFLICT DO NOTHING";
+
+const READ_SERIES: &str = "SELECT series_key, node_key, target_host, probe_type FROM series
+    WHERE series_key = ANY($1)";
+
+const COUNT_SERIES: &str = "SELECT node_key, count(*) FROM series
+    WHERE node_key = ANY($1) GROUP BY node_key";
+
+const TOUCH_NODES: &str = "UPDATE nodes AS n SET first_seen = LEAST(n.first_seen, u.first_seen),
+        last_seen = GREATEST(n.last_seen, u.last_seen)
+    FROM UNNEST($1::int8[], $2::timestamptz[], $3::timestamptz[])
+         AS u (node_key, first_seen, last_seen)
+    WHERE n.node_key = u.node_key";
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// By the fingerprint of all three names.
+    series: HashMap<SeriesKey, u64>,
+    nodes: HashMap<NodeKey, KnownNode>,
+}
+
+#[derive(Debug)]
+struct KnownNode {
+    fingerprint: u64,
+    /// Of country and region.
+    details: u64,
+    /// Of the place last written; 0 when none was.
+    place: u64,
+    first_seen: UnixMicros,
+    last_seen: UnixMicros,
+    /// The two above are ahead of the table.
+    touched: bool,
+    written_at: Instant,
+}
+
+/// What registering a transaction's names came to.
+#[derive(Debug, Default)]
+pub(super) struct Registered {
+    pub nodes: HashMap<NodeKey, Box<NodeRegistration>>,
+    /// By record and series; nearly always empty.
+    pub refused: HashMap<(u32, SeriesKey), Refusal>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub sqlstate: Option<String>,
+    pub reason: String,
+}
+
+struct NewNode<'g> {
+    entry: SeriesEntry<'g>,
+    fingerprint: u64,
+    place: &'g str,
+}
+
+/// A name that may not be used, by key and fingerprint.
+type Bad<K> = HashMap<(K, u64), Refusal>;
+
+impl Names {
+    pub(super) fn forget(&mut self) {
+        self.series.clear();
+        self.nodes.clear();
+    }
+
+    pub(super) fn knows(&self, series_key: SeriesKey) -> bool {
+        self.series.contains_key(&series_key)
+    }
+
+    /// Registers what is new or changed, in the open transaction. `isolate` finds the names that
+    /// the database refuses, one by one.
+    pub(super) async fn register(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan<'_>,
+        isolate: bool,
+    ) -> Result<Registered, Error> {
+        if self.series.len() > SERIES_MAX {
+            self.forget();
+        }
+        let (new_nodes, mut bad_nodes) = self.unknown_nodes(plan);
+        self.write_nodes(session, plan, &new_nodes, isolate, &mut bad_nodes)
+            .await?;
+        let (new_series, mut bad_series) = self.unknown_series(plan, &bad_nodes);
+        write_series(session, &new_series, isolate, &mut bad_series).await?;
+        for (key, (_, fingerprint)) in &new_series {
+            if !bad_series.contains_key(&(*key, *fingerprint)) {
+                self.series.insert(*key, *fingerprint);
+            }
+        }
+        let mut registered = Registered::default();
+        if !bad_nodes.is_empty() || !bad_series.is_empty() {
+            registered.refused = refusals(plan, &bad_nodes, &bad_series);
+        }
+        registered.nodes = describe_nodes(session, &new_nodes, &new_series, &bad_nodes).await?;
+        Ok(registered)
+    }
+
+    fn unknown_nodes<'g>(&self, plan: &Plan<'g>) -> (BTreeMap<NodeKey, NewNode<'g>>, Bad<NodeKey>) {
+        let mut unknown: BTreeMap<NodeKey, NewNode<'g>> = BTreeMap::new();
+        let mut bad = Bad::new();
+        for entry in entries(plan) {
+            let fingerprint = fingerprint(&[entry.node_id]);
+            let known = self.nodes.get(&entry.node_key);
+            let taken = known.map(|node| node.fingerprint);
+            let taken = taken.or(unknown.get(&entry.node_key).map(|new| new.fingerprint));
+            if taken.is_some_and(|taken| taken != fingerprint) {
+                bad.insert((entry.node_key, fingerprint), collision());
+                continue;
+            }
+            let changed = known.is_none_or(|node| {
+                node.details != self::fingerprint(&[entry.country, entry.region])
+                    || (!entry.place.is_empty() && node.place != self::fingerprint(&[entry.place]))
+            });
+            let before = unknown.get_mut(&entry.node_key);
+            if let Some(before) = before {
+                // The newest word on each counts.
+                before.entry = *entry;
+                if !entry.place.is_empty() {
+                    before.place = entry.place;
+                }
+            } else if changed {
+                let new = NewNode {
+                    entry: *entry,
+                    fingerprint,
+                    place: entry.place,
+                };
+                unknown.insert(entry.node_key, new);
+            }
+        }
+        (unknown, bad)
+    }
+
+    async fn write_nodes(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan<'_>,
+        new_nodes: &BTreeMap<NodeKey, NewNode<'_>>,
+        isolate: bool,
+        bad: &mut Bad<NodeKey>,
+    ) -> Result<(), Error> {
+        let all: Vec<&NewNode<'_>> = new_nodes.values().collect();
+        let portion = if isolate { 1 } else { all.len().max(1) };
+        for some in all.chunks(portion) {
+            let outcome = in_savepoint(session, isolate, async |session| {
+                upsert_nodes(session, plan, some).await
+            });
+            let written = match outcome.await? {
+                Ok(written) => written,
+                Err(refusal) => {
+                    bad.insert((some[0].entry.node_key, some[0].fingerprint), refusal);
+                    continue;
+                }
+            };
+            for new in some {
+                let key = new.entry.node_key;
+                if written.contains(&key) {
+                    self.remember_node(plan, new);
+                } else {
+                    bad.insert((key, new.fingerprint), collision());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remember_node(&mut self, plan: &Plan<'_>, new: &NewNode<'_>) {
+        let (first_seen, last_seen) = span_of(plan, new.entry.node_key);
+        let place = if new.place.is_empty() {
+            0
+        } else {
+            fingerprint(&[new.place])
+        };
+        let node = self.nodes.entry(new.entry.node_key).or_insert(KnownNode {
+            fingerprint: new.fingerprint,
+            details: 0,
+            place,
+            first_seen,
+            last_seen,
+            touched: false,
+            written_at: Instant::now(),
+        });
+        node.details = fingerprint(&[new.entry.country, new.entry.region]);
+        if place != 0 {
+            node.place = place;
+        }
+        node.first_seen = node.first_seen.min(first_seen);
+        node.last_seen = node.last_seen.max(last_seen);
+    }
+
+    fn unknown_series<'g>(
+        &self,
+        plan: &Plan<'g>,
+        bad_nodes: &Bad<NodeKey>,
+    ) -> (BTreeMap<SeriesKey, (SeriesEntry<'g>, u64)>, Bad<SeriesKey>) {
+        let mut unknown: BTreeMap<SeriesKey, (SeriesEntry<'g>, u64)> = BTreeMap::new();
+        let mut bad = Bad::new();
+        for entry in entries(plan) {
+            let fingerprint = series_fingerprint(entry);
+            let taken = self.series.get(&entry.series_key).copied();
+            let taken = taken.or(unknown.get(&entry.series_key).map(|(_, taken)| *taken));
+            if taken == Some(fingerprint) {
+                continue;
+            }
+            let node = (entry.node_key, self::fingerprint(&[entry.node_id]));
+            if taken.is_some() {
+                bad.insert((entry.series_key, fingerprint), collision());
+            } else if !bad_nodes.contains_key(&node) {
+                unknown.insert(entry.series_key, (*entry, fingerprint));
+            }
+        }
+        (unknown, bad)
+    }
+
+    /// Notes the instants of a node's stored rows.
+    pub(super) fn saw(&mut self, node_key: NodeKey, oldest: UnixMicros, newest: UnixMicros) {
+        let Some(node) = self.nodes.get_mut(&node_key) else {
+            return;
+        };
+        if oldest < node.first_seen || newest > node.last_seen {
+            node.first_seen = node.first_seen.min(oldest);
+            node.last_seen = node.last_seen.max(newest);
+            node.touched = true;
+        }
+    }
+
+    /// Writes what `saw` noted: one narrow update per node every few seconds, which stays within
+    /// its page because no index covers these columns.
+    pub(super) async fn touch(
+        &mut self,
+        session: &mut Session,
+        nodes: impl Iterator<Item = NodeKey>,
+    ) -> Result<(), Error> {
+        let (mut keys, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        for key in nodes {
+            let Some(node) = self.nodes.get_mut(&key) else {
+                continue;
+            };
+            if node.touched && node.written_at.elapsed() >= TOUCH_INTERVAL {
+                node.touched = false;
+                node.written_at = Instant::now();
+                keys.push(key.0);
+                first.push(PgInstant(node.first_seen));
+                last.push(PgInstant(node.last_seen));
+            }
+        }
+        if !keys.is_empty() {
+            session
+                .execute(
+                    "note when nodes were seen",
+                    TOUCH_NODES,
+                    &[&keys, &first, &last],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn upsert_nodes(
+    session: &mut Session,
+    plan: &Plan<'_>,
+    nodes: &[&NewNode<'_>],
+) -> Result<Vec<NodeKey>, Error> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<NodePlace> = nodes.iter().map(|new| parse_place(new.place)).collect();
+    let keys: Vec<i64> = nodes.iter().map(|new| new.entry.node_key.0).collect();
+    let ids: Vec<&str> = nodes.iter().map(|new| new.entry.node_id).collect();
+    let countries: Vec<&str> = nodes.iter().map(|new| new.entry.country).collect();
+    let regions: Vec<&str> = nodes.iter().map(|new| new.entry.region).collect();
+    let cities: Vec<Option<&str>> = places.iter().map(|place| place.city.as_deref()).collect();
+    let lats: Vec<Option<f64>> = places.iter().map(|place| place.lat).collect();
+    let lngs: Vec<Option<f64>> = places.iter().map(|place| place.lng).collect();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seconds between rounds need no f64"
+    )]
+    let intervals: Vec<Option<f32>> = places
+        .iter()
+        .map(|place| place.interval_s.map(|s| s as f32))
+        .collect();
+    // As JSON, because the arrays differ in length and SQL's may not.
+    let tags: Vec<Option<String>> = places
+        .iter()
+        .map(|place| serde_json::to_string(place.tags.as_ref()?).ok())
+        .collect();
+    let spans = nodes.iter().map(|new| span_of(plan, new.entry.node_key));
+    let (first, last): (Vec<_>, Vec<_>) = spans
+        .map(|(first, last)| (PgInstant(first), PgInstant(last)))
+        .unzip();
+    let rows = session
+        .query(
+            "register nodes",
+            UPSERT_NODES,
+            &[
+                &keys, &ids, &countries, &regions, &cities, &lats, &lngs, &intervals, &tags,
+                &first, &last,
+            ],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| NodeKey(row.get(0))).collect())
+}
+
+async fn write_series(
+    session: &mut Session,
+    new_series: &BTreeMap<SeriesKey, (SeriesEntry<'_>, u64)>,
+    isolate: bool,
+    bad: &mut Bad<SeriesKey>,
+) -> Result<(), Error> {
+    let all: Vec<&(SeriesEntry<'_>, u64)> = new_series.values().collect();
+    let portion = if isolate { 1 } else { all.len().max(1) };
+    for some in all.chunks(portion) {
+        let outcome = in_savepoint(session, isolate, async |session| {
+            insert_series(session, some).await
+        });
+        match outcome.await? {
+            Ok(mismatched) => {
+                for (entry, fingerprint) in some.iter().copied() {
+                    if mismatched.contains(&entry.series_key) {
+                        bad.insert((entry.series_key, *fingerprint), collision());
+                    }
+                }
+            }
+            Err(refusal) => {
+                bad.insert((some[0].0.series_key, some[0].1), refusal);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The series that the table has under other names.
+async fn insert_series(
+    session: &mut Session,
+    series: &[&(SeriesEntry<'_>, u64)],
+) -> Result<Vec<SeriesKey>, Error> {
+    let keys: Vec<i64> = series.iter().map(|(entry, _)| entry.series_key.0).collect();
+    let nodes: Vec<i64> = series.iter().map(|(entry, _)| entry.node_key.0).collect();
+    let targets: Vec<&str> = series.iter().map(|(entry, _)| entry.target_host).collect();
+    let types: Vec<&str> = series.iter().map(|(entry, _)| entry.probe_type).collect();
+    session
+        .execute(
+            "register series",
+            INSERT_SERIES,
+            &[&keys, &nodes, &targets, &types],
+        )
+        .await?;
+    let rows = session
+        .query("verify series", READ_SERIES, &[&keys])
+        .await?;
+    let stored: HashMap<i64, &tokio_postgres::Row> =
+        rows.iter().map(|row| (row.get(0), row)).collect();
+    let same = |entry: &SeriesEntry<'_>| {
+        stored.get(&entry.series_key.0).is_some_and(|row| {
+            row.get::<_, i64>(1) == entry.node_key.0
+                && row.get::<_, &str>(2) == entry.target_host
+                && row.get::<_, &str>(3) == entry.probe_type
+        })
+    };
+    Ok(series
+        .iter()
+        .filter(|(entry, _)| !same(entry))
+        .map(|(entry, _)| entry.series_key)
+        .collect())
+}
+
+/// Runs `work`; with `isolate`, a refusal of its rows is an answer and the transaction goes on.
+async fn in_savepoint<T>(
+    session: &mut Session,
+    isolate: bool,
+    work: impl AsyncFnOnce(&mut Session) -> Result<T, Error>,
+) -> Result<Result<T, Refusal>, Error> {
+    if !isolate {
+        return work(session).await.map(Ok);
+    }
+    session.batch("open a savepoint", "SAVEPOINT name").await?;
+    match work(session).await {
+        Ok(done) => {
+            session
+                .batch("close a savepoint", "RELEASE SAVEPOINT name")
+                .await?;
+            Ok(Ok(done))
+        }
+        Err(error) => {
+            let refusal = Refusal::of(&error).ok_or(error)?;
+            session
+                .batch("roll back to a savepoint", "ROLLBACK TO SAVEPOINT name")
+                .await?;
+            Ok(Err(refusal))
+        }
+    }
+}
+
+impl Refusal {
+    /// `None` when the rows are not to blame.
+    pub(super) fn of(error: &Error) -> Option<Self> {
+        let sqlstate = error
+            .sqlstate()
+            .filter(|code| refuses_rows(code))?
+            .to_owned();
+        Some(Self {
+            sqlstate: Some(sqlstate),
+            reason: error.to_string(),
+        })
+    }
+}
+
+async fn describe_nodes(
+    session: &mut Session,
+    new_nodes: &BTreeMap<NodeKey, NewNode<'_>>,
+    new_series: &BTreeMap<SeriesKey, (SeriesEntry<'_>, u64)>,
+    bad_nodes: &Bad<NodeKey>,
+) -> Result<HashMap<NodeKey, Box<NodeRegistration>>, Error> {
+    let mut described = HashMap::new();
+    let entries = new_series.values().map(|(entry, _)| (entry, entry.place));
+    // The nodes last: they hold the newest place, and replace what a series said.
+    let entries = entries.chain(new_nodes.values().map(|new| (&new.entry, new.place)));
+    for (entry, place) in entries {
+        let fingerprint = fingerprint(&[entry.node_id]);
+        if !bad_nodes.contains_key(&(entry.node_key, fingerprint)) {
+            let registration = NodeRegistration {
+                node_id: entry.node_id.to_owned(),
+                country: entry.country.to_owned(),
+                region: entry.region.to_owned(),
+                place: parse_place(place),
+                series_count: 0,
+            };
+            described.insert(entry.node_key, Box::new(registration));
+        }
+    }
+    if described.is_empty() {
+        return Ok(described);
+    }
+    let keys: Vec<i64> = described.keys().map(|key| key.0).collect();
+    for row in session
+        .query("count series", COUNT_SERIES, &[&keys])
+        .await?
+    {
+        if let Some(node) = described.get_mut(&NodeKey(row.get(0))) {
+            node.series_count = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
+        }
+    }
+    Ok(described)
+}
+
+fn refusals(
+    plan: &Plan<'_>,
+    bad_nodes: &Bad<NodeKey>,
+    bad_series: &Bad<SeriesKey>,
+) -> HashMap<(u32, SeriesKey), Refusal> {
+    let mut refused = HashMap::new();
+    for (at, record) in (0_u32..).zip(&plan.records) {
+        for entry in &record.content.series {
+            let node = (entry.node_key, fingerprint(&[entry.node_id]));
+            let series = (entry.series_key, series_fingerprint(entry));
+            if let Some(refusal) = bad_nodes.get(&node).or_else(|| bad_series.get(&series)) {
+                refused.insert((at, entry.series_key), refusal.clone());
+            }
+        }
+    }
+    refused
+}
+
+fn entries<'p, 'g>(plan: &'p Plan<'g>) -> impl Iterator<Item = &'p SeriesEntry<'g>> {
+    plan.records
+        .iter()
+        .flat_map(|record| &record.content.series)
+}
+
+fn span_of(plan: &Plan<'_>, node_key: NodeKey) -> (UnixMicros, UnixMicros) {
+    plan.spans
+        .get(&node_key)
+        .copied()
+        .unwrap_or_else(|| (UnixMicros::now(), UnixMicros::now()))
+}
+
+fn parse_place(json: &str) -> NodePlace {
+    // The sample was accepted with it, and its other members are stored as sent.
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+fn collision() -> Refusal {
+    Refusal {
+        sqlstate: None,
+        reason: "the key of this name belongs to another name".to_owned(),
+    }
+}
+
+fn series_fingerprint(entry: &SeriesEntry<'_>) -> u64 {
+    fingerprint(&[entry.node_id, entry.target_host, entry.probe_type])
+}
+
+/// Never 0, which stands for "none".
+fn fingerprint(names: &[&str]) -> u64 {
+    if let [name] = names {
+        return xxh3_64_with_seed(name.as_bytes(), FINGERPRINT_SEED).max(1);
+    }
+    let mut hash = Xxh3::with_seed(FINGERPRINT_SEED);
+    for name in names {
+        hash.update(name.as_bytes());
+        hash.update(&[0]);
+    }
+    hash.digest().max(1)
+}

@@ -1,0 +1,71 @@
+//! The newest stored instant of every series the writer has seen. A sample after it is new by
+//! definition and needs no look at the table.
+
+use super::error::Error;
+use super::instant::PgInstant;
+use super::session::Session;
+use crate::model::SeriesKey;
+use fiber_contract::UnixMicros;
+use std::collections::HashMap;
+
+/// 16 MiB or so. Beyond it all is forgotten and asked for again, which is one query.
+const SERIES_MAX: usize = 1_000_000;
+
+/// The limit in the lateral query makes it one descent of the index per chunk, newest chunk first.
+const LOAD: &str = "SELECT k.series_key, newest.\"time\"
+    FROM UNNEST($1::int8[]) AS k (series_key)
+    CROSS JOIN LATERAL (
+        SELECT m.\"time\" FROM metrics m WHERE m.series_key = k.series_key
+        ORDER BY m.\"time\" DESC LIMIT 1
+    ) AS newest";
+
+#[derive(Debug, Default)]
+pub(super) struct NewestStored {
+    /// `None`: nothing is stored.
+    by_series: HashMap<SeriesKey, Option<UnixMicros>>,
+}
+
+impl NewestStored {
+    pub(super) fn forget(&mut self) {
+        self.by_series.clear();
+    }
+
+    /// `None` also for a series that was not loaded.
+    pub(super) fn of(&self, series_key: SeriesKey) -> Option<UnixMicros> {
+        self.by_series.get(&series_key).copied().flatten()
+    }
+
+    pub(super) async fn load(
+        &mut self,
+        session: &mut Session,
+        series: impl Iterator<Item = SeriesKey>,
+    ) -> Result<(), Error> {
+        if self.by_series.len() > SERIES_MAX {
+            self.forget();
+        }
+        let missing: Vec<i64> = series
+            .filter(|key| !self.by_series.contains_key(key))
+            .map(|key| key.0)
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for row in session
+            .query("load the newest instants", LOAD, &[&missing])
+            .await?
+        {
+            let newest = row.get::<_, PgInstant>(1).0;
+            self.by_series.insert(SeriesKey(row.get(0)), Some(newest));
+        }
+        for key in missing {
+            self.by_series.entry(SeriesKey(key)).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// A row of the transaction that just committed.
+    pub(super) fn advance(&mut self, series_key: SeriesKey, time: UnixMicros) {
+        let newest = self.by_series.entry(series_key).or_insert(None);
+        *newest = (*newest).max(Some(time));
+    }
+}

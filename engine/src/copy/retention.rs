@@ -1,0 +1,118 @@
+//! What time does to the tables: partitions ahead, old data away. Once at the start and then every
+//! hour, in a session of its own, so that a slow deletion never delays a commit.
+
+use super::error::Error;
+use super::instant::PgInstant;
+use super::session::Session;
+use crate::schema::Edition;
+use fiber_contract::UnixMicros;
+use fiber_contract::limits::RAW_RETENTION_S;
+use std::time::Duration;
+
+const INTERVAL: Duration = Duration::from_secs(3_600);
+/// After a failure, such as a lock that was not to be had.
+const RETRY: Duration = Duration::from_secs(60);
+const DAY_S: i64 = 86_400;
+/// A sample may be a whole retention old, and the day it falls in starts earlier.
+const PARTITIONS_BACK_S: i64 = RAW_RETENTION_S + DAY_S;
+const PARTITIONS_AHEAD_S: i64 = 2 * DAY_S;
+/// Rows of a rollup deleted at once: a short transaction each.
+const DELETE_ROWS: i64 = 10_000;
+/// A round gives up after this many portions and goes on in the next: a bound, not a goal.
+const DELETE_PORTIONS_MAX: usize = 1_000;
+
+const ENSURE: &str = "SELECT fiber_ensure_partitions($1, $2)";
+const DROP_RAW: &str = "SELECT fiber_drop_raw_before($1)";
+
+macro_rules! delete_from {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM ",
+            $table,
+            " WHERE bucket < $1 LIMIT $2))"
+        )
+    };
+}
+
+/// Days kept, and the deletion.
+const ROLLUPS: [(i64, &str); 3] = [
+    (30, delete_from!("rollup_1m")),
+    (90, delete_from!("rollup_1h")),
+    (365, delete_from!("rollup_1d")),
+];
+
+/// Community edition only; the other editions keep rows as they are. The order of the segments is
+/// that of the queries.
+const COMPRESS: &str = "DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM timescaledb_information.jobs
+                   WHERE hypertable_name = 'metrics' AND proc_name = 'policy_compression') THEN
+        ALTER TABLE metrics SET (timescaledb.compress,
+            timescaledb.compress_segmentby = 'series_key',
+            timescaledb.compress_orderby = '\"time\" DESC');
+        PERFORM add_compression_policy('metrics', INTERVAL '3 days', if_not_exists => true);
+    END IF;
+END $$";
+
+pub(super) async fn run(database: tokio_postgres::Config, edition: Edition) {
+    loop {
+        let pause = match round(&database, edition).await {
+            Ok(()) => INTERVAL,
+            Err(error) => {
+                tracing::warn!(%error, "maintenance failed; retrying");
+                RETRY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn round(database: &tokio_postgres::Config, edition: Edition) -> Result<(), Error> {
+    let mut session = Session::open(database, "fiber-maintenance").await?;
+    // Commits go first: a lock they hold is not worth waiting for.
+    session
+        .batch("configure maintenance", "SET lock_timeout = '5s'")
+        .await?;
+    let now = UnixMicros::now();
+    ensure_partitions(&mut session, None).await?;
+    session
+        .query("drop old samples", DROP_RAW, &[&ago(now, RAW_RETENTION_S)])
+        .await?;
+    for (days, sql) in ROLLUPS {
+        let before = ago(now, days * DAY_S);
+        for _ in 0..DELETE_PORTIONS_MAX {
+            let deleted = session
+                .execute("delete old rollups", sql, &[&before, &DELETE_ROWS])
+                .await?;
+            if deleted.cast_signed() < DELETE_ROWS {
+                break;
+            }
+        }
+    }
+    if edition == Edition::Community {
+        session.batch("set up compression", COMPRESS).await?;
+    }
+    Ok(())
+}
+
+/// The partitions of the accepted span, or of a given one. Nothing to do for a hypertable.
+pub(super) async fn ensure_partitions(
+    session: &mut Session,
+    span: Option<(UnixMicros, UnixMicros)>,
+) -> Result<(), Error> {
+    let now = UnixMicros::now();
+    let (from, to) = match span {
+        Some((from, to)) => (PgInstant(from), PgInstant(to)),
+        None => (ago(now, PARTITIONS_BACK_S), ago(now, -PARTITIONS_AHEAD_S)),
+    };
+    session
+        .query("make partitions", ENSURE, &[&from, &to])
+        .await?;
+    Ok(())
+}
+
+fn ago(now: UnixMicros, secs: i64) -> PgInstant {
+    PgInstant(UnixMicros(now.0 - UnixMicros::from_secs(secs).0))
+}

@@ -1,0 +1,389 @@
+//! The loop: a session, its transactions, and what is told afterwards.
+
+use super::error::{Error, Remedy};
+use super::exact::MAKE_STAGING;
+use super::flushed::Unflushed;
+use super::ledger;
+use super::plan::{Fate, Plan};
+use super::progress::{CommitWatch, CopyStatus};
+use super::retention;
+use super::retry::Backoff;
+use super::session::Session;
+use super::source::Groups;
+use super::transaction::{self, Care, Done, Memory};
+use crate::journal::Group;
+use crate::limits::{COMMIT_LINGER, COMMIT_ROWS_MAX};
+use crate::model::{GroupSeq, JournalId, NodeKey};
+use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
+use crate::schema::{self, Edition};
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Metrics;
+use fiber_contract::UnixMicros;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Below it a transaction waits for company.
+const FEW_ROWS: usize = 5_000;
+/// While commits wait for the server's log, or nodes for their `last_seen`.
+const IDLE_POLL: Duration = Duration::from_millis(200);
+/// What is durable stays durable: ending before it is committed only delays it.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Attempts at one transaction within a session; each has its own remedy, so few are needed.
+const ATTEMPTS_MAX: u32 = 8;
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
+const POSITION: &str = "SELECT last_seq FROM commit_ledger
+    WHERE journal_id = $1 ORDER BY first_seq DESC LIMIT 1";
+
+/// What the writer works with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub database: tokio_postgres::Config,
+    pub status: Arc<CopyStatus>,
+    pub watch: CommitWatch,
+    /// What was durable at start: its samples were received by the run before.
+    pub replay_through: GroupSeq,
+}
+
+/// Writes until shutdown. The only writer of its journal.
+pub async fn run(
+    ctx: Context,
+    feed: impl Groups,
+    committed: CommittedSender,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) {
+    let _registered = shutdown.register("copy");
+    let mut writer = Writer {
+        // An abandoned session of this process is told from another engine's by the last part.
+        session_name: format!(
+            "fiber-copy:{}:{:08x}",
+            feed.journal_id().0.simple(),
+            xxhash_rust::xxh3::xxh3_64(uuid::Uuid::new_v4().as_bytes()) >> 32
+        ),
+        journal: feed.journal_id(),
+        ctx,
+        feed,
+        committed,
+        metrics,
+        shutdown,
+        schema_checked: None,
+        drain_until: None,
+    };
+    writer.run().await;
+    writer.metrics.copy.connected.set(0);
+}
+
+struct Writer<F> {
+    ctx: Context,
+    feed: F,
+    journal: JournalId,
+    committed: CommittedSender,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+    session_name: String,
+    /// Set once the migrations ran; a missing table unsets it.
+    schema_checked: Option<Edition>,
+    /// Set when shutdown was asked for.
+    drain_until: Option<Instant>,
+}
+
+/// Ends the maintenance task with the session it belongs to.
+struct Maintenance(tokio::task::JoinHandle<()>);
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<F: Groups> Writer<F> {
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.session(&mut backoff).await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
+            self.metrics.copy.connected.set(0);
+            self.metrics.copy.retries.add(1);
+            self.ctx.status.failed(&error);
+            if error.remedy() == Remedy::Migrate {
+                self.schema_checked = None;
+            }
+            let pause = backoff.failed(&error);
+            self.look_for_the_oldest().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shutdown.asked(), if self.drain_until.is_none() => {}
+            }
+            if self.is_drain_over() {
+                tracing::warn!("ending with groups in the journal; the next start commits them");
+                return;
+            }
+        }
+    }
+
+    /// One session, from its first statement to shutdown (`Ok`) or failure.
+    async fn session(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
+        let edition = match self.schema_checked {
+            Some(edition) => edition,
+            None => schema::migrate(&self.ctx.database).await?.edition,
+        };
+        self.schema_checked = Some(edition);
+        let mut session = Session::open(&self.ctx.database, &self.session_name).await?;
+        session
+            .lock_journal(self.journal, &self.session_name)
+            .await?;
+        session
+            .batch("make the staging table", MAKE_STAGING)
+            .await?;
+        retention::ensure_partitions(&mut session, None).await?;
+        let mut position = self.position(&mut session).await?;
+        self.feed.seek_after(position);
+        self.ctx.watch.tell(position);
+        self.ctx.status.connected(edition);
+        self.metrics.copy.connected.set(1);
+        let maintenance = retention::run(self.ctx.database.clone(), edition);
+        let _maintenance = Maintenance(tokio::spawn(maintenance));
+
+        let mut memory = Memory::default();
+        let mut unflushed = Unflushed::default();
+        self.release(unflushed.poll(&mut session, Some(position)).await?);
+        let mut pruned_at = Instant::now();
+        loop {
+            let Some(groups) = self.gather(&mut session, &mut unflushed, position).await? else {
+                return Ok(());
+            };
+            position = self.commit(&mut session, &mut memory, &groups).await?;
+            backoff.succeeded();
+            self.release(unflushed.poll(&mut session, Some(position)).await?);
+            if pruned_at.elapsed() >= PRUNE_INTERVAL {
+                pruned_at = Instant::now();
+                ledger::prune(&mut session, self.journal, position.0).await?;
+            }
+        }
+    }
+
+    async fn position(&self, session: &mut Session) -> Result<GroupSeq, Error> {
+        let rows = session
+            .query("read the position", POSITION, &[&self.journal.0])
+            .await?;
+        Ok(rows.first().map_or(GroupSeq::ZERO, |row| {
+            GroupSeq(row.get::<_, i64>(0).cast_unsigned())
+        }))
+    }
+
+    fn release(&self, through: Option<GroupSeq>) {
+        if let Some(through) = through.filter(|seq| *seq > GroupSeq::ZERO) {
+            self.feed.release(through);
+        }
+    }
+
+    /// The groups of the next transaction: those that are there, up to a bound; `None` at the end.
+    async fn gather(
+        &mut self,
+        session: &mut Session,
+        unflushed: &mut Unflushed,
+        position: GroupSeq,
+    ) -> Result<Option<Vec<Group>>, Error> {
+        let Some(first) = self.first_group(session, unflushed).await? else {
+            return Ok(None);
+        };
+        self.ctx.status.waiting_since(Some(first.durable_at));
+        let mut rows = first.samples as usize;
+        let mut groups = vec![first];
+        let linger_until = Instant::now() + COMMIT_LINGER;
+        while rows < COMMIT_ROWS_MAX {
+            let more = match self.feed.try_next().await? {
+                Some(group) => Some(group),
+                None if rows < FEW_ROWS && !self.hurries() => {
+                    tokio::time::timeout_at(linger_until, self.feed.next())
+                        .await
+                        .ok()
+                        .transpose()?
+                }
+                None => None,
+            };
+            let Some(group) = more else { break };
+            rows += group.samples as usize;
+            groups.push(group);
+        }
+        let mut expected = position;
+        for group in &groups {
+            expected = expected.next();
+            if group.seq != expected {
+                return Err(Error::Hole {
+                    expected: expected.0,
+                    found: group.seq.0,
+                });
+            }
+        }
+        Ok(Some(groups))
+    }
+
+    fn hurries(&self) -> bool {
+        self.drain_until.is_some() || self.ctx.watch.is_awaited()
+    }
+
+    /// Waits for a group, and meanwhile frees the journal as the server's log is flushed.
+    async fn first_group(
+        &mut self,
+        session: &mut Session,
+        unflushed: &mut Unflushed,
+    ) -> Result<Option<Group>, Error> {
+        loop {
+            if self.drain_until.is_some() || self.shutdown.is_asked() {
+                if self.is_drain_over() {
+                    return Ok(None);
+                }
+                return Ok(self.feed.try_next().await?);
+            }
+            let poll = !unflushed.is_empty();
+            tokio::select! {
+                biased;
+                group = self.feed.next() => return Ok(Some(group?)),
+                () = self.shutdown.asked() => continue,
+                () = tokio::time::sleep(IDLE_POLL), if poll => {}
+            }
+            let safe = unflushed.poll(session, None).await?;
+            self.release(safe);
+        }
+    }
+
+    /// True once the time to drain is over; starts it at the first call after shutdown was asked.
+    fn is_drain_over(&mut self) -> bool {
+        if !self.shutdown.is_asked() {
+            return false;
+        }
+        let until = *self
+            .drain_until
+            .get_or_insert_with(|| Instant::now() + DRAIN_MAX);
+        Instant::now() >= until
+    }
+
+    /// Writes groups until they are committed, with what remedies there are within a session.
+    async fn commit(
+        &mut self,
+        session: &mut Session,
+        memory: &mut Memory,
+        groups: &[Group],
+    ) -> Result<GroupSeq, Error> {
+        let mut plan = Plan::of(groups).expect("gather gives at least one group");
+        let mut care = Care::Trusting;
+        for attempt in 1.. {
+            let written = transaction::write(session, memory, self.journal, &mut plan, care).await;
+            let error = match written {
+                Ok(done) => {
+                    self.metrics.copy.replayed.add(self.replayed(groups));
+                    self.tell(&plan, done).await;
+                    break;
+                }
+                Err(error) => error,
+            };
+            memory.forget();
+            if attempt >= ATTEMPTS_MAX || session.is_closed() {
+                return Err(error);
+            }
+            self.metrics.copy.retries.add(1);
+            match error.remedy() {
+                Remedy::NewSession | Remedy::Migrate => return Err(error),
+                Remedy::TrustNothing if care == Care::Trusting => care = Care::TrustNothing,
+                Remedy::TrustNothing => {}
+                Remedy::Isolate if care == Care::Isolate => return Err(error),
+                Remedy::Isolate => care = Care::Isolate,
+                Remedy::MakePartitions => {}
+            }
+            tracing::info!(%error, ?care, attempt, "a transaction starts over");
+            session.batch("roll back", "ROLLBACK").await?;
+            if error.remedy() == Remedy::MakePartitions {
+                retention::ensure_partitions(session, plan.span()).await?;
+            }
+            plan.undecide();
+        }
+        Ok(plan.last_seq)
+    }
+
+    /// Samples that this process did not receive, or settled once before: those of the run before,
+    /// and those whose confirmed commit the server lost in a crash.
+    fn replayed(&self, groups: &[Group]) -> u64 {
+        let settled = GroupSeq(self.metrics.copy.committed_seq.get());
+        let through = settled.max(self.ctx.replay_through);
+        let again = groups.iter().filter(|group| group.seq <= through);
+        again.map(|group| u64::from(group.samples)).sum()
+    }
+
+    /// Counters, waiters and readers, after a confirmed COMMIT.
+    async fn tell(&self, plan: &Plan<'_>, done: Done) {
+        let copy = &self.metrics.copy;
+        copy.transactions.add(1);
+        copy.stored.add(done.totals.stored);
+        copy.duplicate.add(done.totals.duplicate);
+        copy.quarantined.add(done.totals.quarantined);
+        copy.exact_path_rows.add(done.exact_path_rows);
+        copy.committed_seq
+            .add(plan.last_seq.0.saturating_sub(copy.committed_seq.get()));
+        if done.totals.quarantined > 0 {
+            tracing::error!(
+                rows = done.totals.quarantined,
+                "samples were set aside in quarantine"
+            );
+        }
+        self.ctx.status.committed(plan.last_seq);
+        self.ctx.watch.tell(plan.last_seq);
+        let told = Committed {
+            at: UnixMicros::now(),
+            stored: done.totals.stored,
+            duplicate: done.totals.duplicate,
+            quarantined: done.totals.quarantined,
+            nodes: node_samples(plan, done),
+        };
+        if self.committed.send(told).await.is_err() {
+            tracing::debug!("nobody listens to commits");
+        }
+    }
+
+    /// While the database is away, the age of the backlog must still be known.
+    async fn look_for_the_oldest(&mut self) {
+        if self.ctx.status.is_waiting() {
+            return;
+        }
+        self.feed.seek_after(self.ctx.watch.committed());
+        match self.feed.try_next().await {
+            Ok(group) => self
+                .ctx
+                .status
+                .waiting_since(group.map(|group| group.durable_at)),
+            Err(error) => tracing::warn!(%error, "the journal cannot be read"),
+        }
+    }
+}
+
+fn node_samples(plan: &Plan<'_>, mut done: Done) -> Vec<NodeSamples> {
+    let mut nodes: HashMap<NodeKey, NodeSamples> = HashMap::new();
+    for run in plan.rows.chunk_by(|a, b| a.series_key == b.series_key) {
+        let stored = run
+            .iter()
+            .filter(|row| row.fate == Fate::Stored)
+            .map(|row| row.sample);
+        let mut stored = stored.peekable();
+        if stored.peek().is_none() {
+            continue;
+        }
+        let node_key = run[0].node_key;
+        let node = nodes.entry(node_key).or_insert_with(|| NodeSamples {
+            node_key,
+            registered: done.registered.remove(&node_key),
+            samples: Vec::new(),
+        });
+        node.samples.extend(stored);
+    }
+    let mut nodes: Vec<NodeSamples> = nodes.into_values().collect();
+    for node in &mut nodes {
+        // One run is in order already, and the sort of what is sorted costs one walk.
+        node.samples.sort_by_key(|sample| sample.time);
+    }
+    nodes
+}

@@ -1,0 +1,100 @@
+//! Why a query was not answered, and which status that is.
+
+use fiber_contract::ErrorCode;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no such resource")]
+    NotFound,
+    #[error("no node is named {0:?}")]
+    NoNode(String),
+    #[error("allowed here: {allow}")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("the method is not known")]
+    MethodUnknown,
+    #[error("a valid bearer token is required")]
+    Unauthorized,
+    #[error("the request target is too long")]
+    TargetTooLong,
+    #[error("{0}")]
+    BadHead(&'static str),
+    #[error("only 100-continue can be expected")]
+    Expectation,
+    #[error("parameter {name}: {reason}")]
+    Parameter { name: &'static str, reason: String },
+    #[error("the body is larger than {limit_bytes} bytes")]
+    BodyTooLarge { limit_bytes: usize },
+    #[error("the body came too slowly")]
+    BodyTooSlow,
+    #[error("the body ended early")]
+    BodyBroken,
+    #[error("{0}; try again shortly")]
+    Busy(&'static str),
+    #[error("the database does not answer; try again shortly")]
+    Database(#[source] DatabaseError),
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    #[error("no connection: {0}")]
+    Pool(#[from] deadpool_postgres::PoolError),
+    #[error(transparent)]
+    Query(#[from] tokio_postgres::Error),
+    #[error("no answer within the deadline")]
+    Deadline,
+}
+
+impl Error {
+    pub(crate) fn parameter(name: &'static str, reason: impl Into<String>) -> Self {
+        Self::Parameter {
+            name,
+            reason: reason.into(),
+        }
+    }
+
+    /// The one place that pairs a failure with its code, and so with its status.
+    pub(crate) const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound | Self::NoNode(_) => ErrorCode::NotFound,
+            Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
+            Self::MethodUnknown => ErrorCode::NotImplemented,
+            Self::Unauthorized => ErrorCode::InvalidToken,
+            Self::TargetTooLong => ErrorCode::UriTooLong,
+            Self::BadHead(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
+            Self::Expectation => ErrorCode::ExpectationFailed,
+            Self::Parameter { .. } => ErrorCode::InvalidMetric,
+            Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::BodyTooSlow => ErrorCode::RequestTimeout,
+            Self::Busy(_) | Self::Database(_) => ErrorCode::Overloaded,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// The rest of the request, if any, is not worth reading or cannot be found.
+    pub(crate) const fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::TargetTooLong
+                | Self::BadHead(_)
+                | Self::Expectation
+                | Self::BodyTooLarge { .. }
+                | Self::BodyTooSlow
+                | Self::BodyBroken
+                | Self::MethodUnknown
+        )
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}

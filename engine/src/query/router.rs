@@ -1,0 +1,170 @@
+//! Which handler a path belongs to, and which methods it takes.
+
+use super::error::Error;
+use super::ingest::IngestRoute;
+use hyper::Method;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    Status,
+    Raw,
+    Nodes,
+    Node {
+        encoded_id: &'a str,
+    },
+    Live,
+    Scrape,
+    Ingest(IngestRoute),
+    /// The dashboard's files; the path is judged by `assets`.
+    Asset {
+        path: &'a str,
+    },
+}
+
+const EXACT: [(&str, Route<'static>); 7] = [
+    ("/api/status", Route::Status),
+    ("/api/metrics", Route::Raw),
+    ("/api/nodes", Route::Nodes),
+    ("/api/live", Route::Live),
+    ("/metrics", Route::Scrape),
+    ("/api/push", Route::Ingest(IngestRoute::Push)),
+    ("/api/ingest", Route::Ingest(IngestRoute::Ingest)),
+];
+const NODE_PREFIX: &str = "/api/nodes/";
+
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+
+impl Route<'_> {
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Ingest(_) => WRITE,
+            _ => READ,
+        }
+    }
+
+    /// Answered without a token: liveness, the dashboard's shell, and pushes, which bring their own.
+    pub(crate) const fn is_open(self) -> bool {
+        matches!(self, Self::Status | Self::Asset { .. } | Self::Ingest(_))
+    }
+}
+
+/// The handler for a request, or why there is none.
+pub(crate) fn resolve<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Error> {
+    if !is_known(method) {
+        return Err(Error::MethodUnknown);
+    }
+    let route = find(path).ok_or(Error::NotFound)?;
+    let fits = match *method {
+        Method::GET | Method::HEAD => route.allow() == READ,
+        Method::POST => route.allow() == WRITE,
+        _ => false,
+    };
+    if fits {
+        Ok(route)
+    } else {
+        Err(Error::MethodNotAllowed {
+            allow: route.allow(),
+        })
+    }
+}
+
+fn find(path: &str) -> Option<Route<'_>> {
+    if let Some((_, route)) = EXACT.iter().find(|(exact, _)| *exact == path) {
+        return Some(*route);
+    }
+    match path.strip_prefix(NODE_PREFIX) {
+        Some("") => None,
+        Some(encoded_id) if !encoded_id.contains('/') => Some(Route::Node { encoded_id }),
+        _ if path == "/api" || path.starts_with("/api/") => None,
+        _ if path.starts_with('/') => Some(Route::Asset { path }),
+        _ => None,
+    }
+}
+
+const fn is_known(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &str, path: &str, expect: Result<Route<'_>, u16>) {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let found = resolve(&method, path).map_err(|error| error.code().http_status());
+        assert_eq!(found, expect, "{method} {path}");
+    }
+
+    #[test]
+    fn every_exact_path_takes_its_methods_and_refuses_the_others() {
+        for (path, route) in EXACT {
+            let (good, bad): (&[_], &[_]) = match route {
+                Route::Ingest(_) => (&["POST"], &["GET", "HEAD", "PUT"]),
+                _ => (
+                    &["GET", "HEAD"],
+                    &["POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                ),
+            };
+            good.iter()
+                .for_each(|method| check(method, path, Ok(route)));
+            bad.iter().for_each(|method| check(method, path, Err(405)));
+        }
+    }
+
+    #[test]
+    fn near_misses_under_api_are_not_found() {
+        for path in [
+            "/api",
+            "/api/",
+            "/api/statuS",
+            "/api/status/",
+            "/api/nodes/",
+            "/api/nodes/a/b",
+        ] {
+            check("GET", path, Err(404));
+        }
+    }
+
+    #[test]
+    fn a_node_and_the_dashboard_are_found() {
+        check(
+            "GET",
+            "/api/nodes/accra-01",
+            Ok(Route::Node {
+                encoded_id: "accra-01",
+            }),
+        );
+        check("GET", "/", Ok(Route::Asset { path: "/" }));
+        check("HEAD", "/nodes/x", Ok(Route::Asset { path: "/nodes/x" }));
+        check("POST", "/", Err(405));
+    }
+
+    #[test]
+    fn an_unknown_method_is_not_implemented_wherever_it_goes() {
+        check("BREW", "/api/status", Err(501));
+        check("TRACE", "/nowhere", Err(501));
+        check("BREW", "/api/nowhere", Err(501));
+    }
+
+    #[test]
+    fn tokens_are_waived_for_liveness_shell_and_pushes_only() {
+        let open: Vec<_> = EXACT
+            .iter()
+            .filter(|(_, route)| route.is_open())
+            .map(|(path, _)| *path)
+            .collect();
+        assert_eq!(open, ["/api/status", "/api/push", "/api/ingest"]);
+        assert!(Route::Asset { path: "/" }.is_open());
+        assert!(!Route::Node { encoded_id: "a" }.is_open());
+    }
+}

@@ -1,0 +1,80 @@
+//! One request: judge the head, find the handler, frame what comes back.
+
+use super::context::Context;
+use super::error::Error;
+use super::ingest;
+use super::live;
+use super::params::Params;
+use super::respond::{self, Body, TraceId};
+use super::router::{Route, resolve};
+use super::{assets, nodes, raw};
+use crate::admin::{health, scrape};
+use crate::limits::TARGET_BYTES_MAX;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use hyper::{Method, Request, Response, Version};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Never fails: what goes wrong becomes an answer.
+pub(super) async fn handle(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    context: Arc<Context>,
+) -> Result<Response<Body>, Infallible> {
+    let trace_id = TraceId::of(request.headers());
+    let mut response = match dispatch(request, peer, &context, &trace_id).await {
+        Ok(response) => response,
+        Err(error) => respond::error(&error, &trace_id),
+    };
+    trace_id.mark(&mut response);
+    Ok(response)
+}
+
+async fn dispatch(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    context: &Arc<Context>,
+    trace_id: &TraceId,
+) -> Result<Response<Body>, Error> {
+    judge_head(&request)?;
+    let uri = request.uri().clone();
+    let route = resolve(request.method(), uri.path())?;
+    if !route.is_open() && !context.authorizer.allows(request.headers()) {
+        return Err(Error::Unauthorized);
+    }
+    match route {
+        Route::Ingest(route) => ingest::handle(route, request, peer, context, trace_id).await,
+        Route::Asset { path } => assets::serve(&context.assets, path, request.headers()),
+        Route::Status => respond::json(hyper::StatusCode::OK, &health::status(context)),
+        Route::Scrape => Ok(scrape::answer(context)),
+        Route::Live if request.method() == Method::HEAD => Ok(live::head()),
+        Route::Live => live::stream(context, request.headers(), &Params::parse(uri.query())?),
+        Route::Nodes => nodes::list(context),
+        Route::Node { encoded_id } => nodes::one(context, encoded_id),
+        Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
+    }
+}
+
+/// What hyper lets pass and the contract does not.
+fn judge_head(request: &Request<Incoming>) -> Result<(), Error> {
+    let target_bytes = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target_bytes > TARGET_BYTES_MAX {
+        return Err(Error::TargetTooLong);
+    }
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(Error::BadHead("exactly one Host field is required"));
+    }
+    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Error::BadHead(
+            "Content-Length and Transfer-Encoding exclude each other",
+        ));
+    }
+    Ok(())
+}
