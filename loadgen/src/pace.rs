@@ -80,6 +80,8 @@ pub struct Slot {
     pub probe: u32,
     /// Which of the probe's own requests this is.
     pub round: u64,
+    /// Place of the probe among those of its lane.
+    pub member: u32,
 }
 
 impl LaneSchedule {
@@ -98,17 +100,21 @@ impl LaneSchedule {
     pub fn endless(self, index: u64) -> Slot {
         let width = u64::from(self.width());
         let round = index / width;
-        let probe = u64::from(self.lane) + (index % width) * u64::from(self.lanes);
+        let member = index % width;
+        let probe = u64::from(self.lane) + member * u64::from(self.lanes);
         let k = round * u64::from(self.probes) + probe;
+        let narrow = |value| u32::try_from(value).unwrap_or(u32::MAX);
         Slot {
             k,
-            probe: u32::try_from(probe).unwrap_or(u32::MAX),
+            probe: narrow(probe),
             round,
+            member: narrow(member),
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 mod tests {
     use super::*;
     use hdrhistogram::Histogram;

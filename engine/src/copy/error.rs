@@ -34,7 +34,7 @@ pub enum Error {
     #[error("read the journal: {0}")]
     Journal(#[from] OpenError),
     #[error("the journal gave group {found} where {expected} was due")]
-    Hole { expected: u64, found: u64 },
+    OutOfOrder { expected: u64, found: u64 },
 }
 
 /// What the writer does next.
@@ -68,7 +68,7 @@ impl Error {
             Self::Database { source, .. } | Self::Connect(source) => retriable(source),
             Self::Schema(schema) => schema.sqlstate().is_none_or(time_heals),
             Self::Deadline { .. } | Self::OtherWriter { .. } | Self::Locked { .. } => true,
-            Self::Count { .. } | Self::Journal(_) | Self::Hole { .. } => false,
+            Self::Count { .. } | Self::Journal(_) | Self::OutOfOrder { .. } => false,
         }
     }
 

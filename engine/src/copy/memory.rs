@@ -81,6 +81,13 @@ impl Groups for MemoryFeed {
         self.journal.id
     }
 
+    fn oldest_available(&self) -> GroupSeq {
+        self.journal
+            .lock()
+            .front()
+            .map_or(GroupSeq::ZERO, |oldest| oldest.seq)
+    }
+
     fn seek_after(&mut self, seq: GroupSeq) {
         self.position = seq;
     }

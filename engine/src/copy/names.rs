@@ -11,7 +11,7 @@ use crate::journal::record::SeriesEntry;
 use crate::model::{NodeKey, NodePlace, SeriesKey};
 use crate::publish::notify::NodeRegistration;
 use fiber_contract::UnixMicros;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
@@ -92,6 +92,14 @@ pub(super) struct Refusal {
     pub reason: String,
 }
 
+impl KnownNode {
+    /// The entry says something about the node that was not written.
+    fn differs(&self, entry: &SeriesEntry<'_>) -> bool {
+        self.details != fingerprint(&[entry.country, entry.region])
+            || (!entry.place.is_empty() && self.place != fingerprint(&[entry.place]))
+    }
+}
+
 struct NewNode<'g> {
     entry: SeriesEntry<'g>,
     fingerprint: u64,
@@ -122,14 +130,21 @@ impl Names {
         if self.series.len() > SERIES_MAX {
             self.forget();
         }
-        let (new_nodes, mut bad_nodes) = self.unknown_nodes(plan);
-        self.write_nodes(session, plan, &new_nodes, isolate, &mut bad_nodes)
-            .await?;
+        let (mut new_nodes, mut bad_nodes) = (BTreeMap::new(), Bad::new());
+        for round in 0.. {
+            let unknown = self.unknown_nodes(plan, &mut bad_nodes, round == 0);
+            if unknown.is_empty() {
+                break;
+            }
+            self.write_nodes(session, plan, &unknown, isolate, &mut bad_nodes)
+                .await?;
+            new_nodes.extend(unknown);
+        }
         let (new_series, mut bad_series) = self.unknown_series(plan, &bad_nodes);
         write_series(session, &new_series, isolate, &mut bad_series).await?;
-        for (key, (_, fingerprint)) in &new_series {
-            if !bad_series.contains_key(&(*key, *fingerprint)) {
-                self.series.insert(*key, *fingerprint);
+        for (entry, fingerprint) in &new_series {
+            if !bad_series.contains_key(&(entry.series_key, *fingerprint)) {
+                self.series.insert(entry.series_key, *fingerprint);
             }
         }
         let mut registered = Registered::default();
@@ -140,30 +155,37 @@ impl Names {
         Ok(registered)
     }
 
-    fn unknown_nodes<'g>(&self, plan: &Plan<'g>) -> (BTreeMap<NodeKey, NewNode<'g>>, Bad<NodeKey>) {
+    /// The names to write next, one per key. When a transaction holds two names for a key, the
+    /// other is looked at again once the table has said whose it is; so later rounds are about
+    /// keys only, and `with_changes` is false.
+    fn unknown_nodes<'g>(
+        &self,
+        plan: &Plan<'g>,
+        bad: &mut Bad<NodeKey>,
+        with_changes: bool,
+    ) -> BTreeMap<NodeKey, NewNode<'g>> {
         let mut unknown: BTreeMap<NodeKey, NewNode<'g>> = BTreeMap::new();
-        let mut bad = Bad::new();
         for entry in entries(plan) {
             let fingerprint = fingerprint(&[entry.node_id]);
+            if bad.contains_key(&(entry.node_key, fingerprint)) {
+                continue;
+            }
             let known = self.nodes.get(&entry.node_key);
-            let taken = known.map(|node| node.fingerprint);
-            let taken = taken.or(unknown.get(&entry.node_key).map(|new| new.fingerprint));
-            if taken.is_some_and(|taken| taken != fingerprint) {
+            if known.is_some_and(|known| known.fingerprint != fingerprint) {
                 bad.insert((entry.node_key, fingerprint), collision());
                 continue;
             }
-            let changed = known.is_none_or(|node| {
-                node.details != self::fingerprint(&[entry.country, entry.region])
-                    || (!entry.place.is_empty() && node.place != self::fingerprint(&[entry.place]))
-            });
-            let before = unknown.get_mut(&entry.node_key);
-            if let Some(before) = before {
-                // The newest word on each counts.
-                before.entry = *entry;
-                if !entry.place.is_empty() {
-                    before.place = entry.place;
+            if let Some(before) = unknown.get_mut(&entry.node_key) {
+                if before.fingerprint == fingerprint {
+                    // The newest word on each counts.
+                    before.entry = *entry;
+                    before.place = if entry.place.is_empty() {
+                        before.place
+                    } else {
+                        entry.place
+                    };
                 }
-            } else if changed {
+            } else if known.is_none_or(|known| with_changes && known.differs(entry)) {
                 let new = NewNode {
                     entry: *entry,
                     fingerprint,
@@ -172,7 +194,7 @@ impl Names {
                 unknown.insert(entry.node_key, new);
             }
         }
-        (unknown, bad)
+        unknown
     }
 
     async fn write_nodes(
@@ -232,25 +254,25 @@ impl Names {
         node.last_seen = node.last_seen.max(last_seen);
     }
 
+    /// Once per name, in order of arrival. A key may be there under two names: the table decides.
     fn unknown_series<'g>(
         &self,
         plan: &Plan<'g>,
         bad_nodes: &Bad<NodeKey>,
-    ) -> (BTreeMap<SeriesKey, (SeriesEntry<'g>, u64)>, Bad<SeriesKey>) {
-        let mut unknown: BTreeMap<SeriesKey, (SeriesEntry<'g>, u64)> = BTreeMap::new();
-        let mut bad = Bad::new();
+    ) -> (Vec<(SeriesEntry<'g>, u64)>, Bad<SeriesKey>) {
+        let (mut unknown, mut bad) = (Vec::new(), Bad::new());
+        let mut seen = HashSet::new();
         for entry in entries(plan) {
             let fingerprint = series_fingerprint(entry);
-            let taken = self.series.get(&entry.series_key).copied();
-            let taken = taken.or(unknown.get(&entry.series_key).map(|(_, taken)| *taken));
-            if taken == Some(fingerprint) {
+            let known = self.series.get(&entry.series_key).copied();
+            if known == Some(fingerprint) || !seen.insert((entry.series_key, fingerprint)) {
                 continue;
             }
             let node = (entry.node_key, self::fingerprint(&[entry.node_id]));
-            if taken.is_some() {
+            if known.is_some() {
                 bad.insert((entry.series_key, fingerprint), collision());
             } else if !bad_nodes.contains_key(&node) {
-                unknown.insert(entry.series_key, (*entry, fingerprint));
+                unknown.push((*entry, fingerprint));
             }
         }
         (unknown, bad)
@@ -349,20 +371,19 @@ async fn upsert_nodes(
 
 async fn write_series(
     session: &mut Session,
-    new_series: &BTreeMap<SeriesKey, (SeriesEntry<'_>, u64)>,
+    new_series: &[(SeriesEntry<'_>, u64)],
     isolate: bool,
     bad: &mut Bad<SeriesKey>,
 ) -> Result<(), Error> {
-    let all: Vec<&(SeriesEntry<'_>, u64)> = new_series.values().collect();
-    let portion = if isolate { 1 } else { all.len().max(1) };
-    for some in all.chunks(portion) {
+    let portion = if isolate { 1 } else { new_series.len().max(1) };
+    for some in new_series.chunks(portion) {
         let outcome = in_savepoint(session, isolate, async |session| {
             insert_series(session, some).await
         });
         match outcome.await? {
             Ok(mismatched) => {
-                for (entry, fingerprint) in some.iter().copied() {
-                    if mismatched.contains(&entry.series_key) {
+                for (entry, fingerprint) in some {
+                    if mismatched.contains(&(entry.series_key, *fingerprint)) {
                         bad.insert((entry.series_key, *fingerprint), collision());
                     }
                 }
@@ -378,8 +399,8 @@ async fn write_series(
 /// The series that the table has under other names.
 async fn insert_series(
     session: &mut Session,
-    series: &[&(SeriesEntry<'_>, u64)],
-) -> Result<Vec<SeriesKey>, Error> {
+    series: &[(SeriesEntry<'_>, u64)],
+) -> Result<Vec<(SeriesKey, u64)>, Error> {
     let keys: Vec<i64> = series.iter().map(|(entry, _)| entry.series_key.0).collect();
     let nodes: Vec<i64> = series.iter().map(|(entry, _)| entry.node_key.0).collect();
     let targets: Vec<&str> = series.iter().map(|(entry, _)| entry.target_host).collect();
@@ -403,10 +424,9 @@ async fn insert_series(
                 && row.get::<_, &str>(3) == entry.probe_type
         })
     };
-    Ok(series
-        .iter()
-        .filter(|(entry, _)| !same(entry))
-        .map(|(entry, _)| entry.series_key)
+    let mismatched = series.iter().filter(|(entry, _)| !same(entry));
+    Ok(mismatched
+        .map(|(entry, fingerprint)| (entry.series_key, *fingerprint))
         .collect())
 }
 
@@ -454,11 +474,11 @@ impl Refusal {
 async fn describe_nodes(
     session: &mut Session,
     new_nodes: &BTreeMap<NodeKey, NewNode<'_>>,
-    new_series: &BTreeMap<SeriesKey, (SeriesEntry<'_>, u64)>,
+    new_series: &[(SeriesEntry<'_>, u64)],
     bad_nodes: &Bad<NodeKey>,
 ) -> Result<HashMap<NodeKey, Box<NodeRegistration>>, Error> {
     let mut described = HashMap::new();
-    let entries = new_series.values().map(|(entry, _)| (entry, entry.place));
+    let entries = new_series.iter().map(|(entry, _)| (entry, entry.place));
     // The nodes last: they hold the newest place, and replace what a series said.
     let entries = entries.chain(new_nodes.values().map(|new| (&new.entry, new.place)));
     for (entry, place) in entries {

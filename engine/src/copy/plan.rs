@@ -138,7 +138,10 @@ impl<'g> Plan<'g> {
     }
 
     fn measure_spans(&mut self) {
-        for run in self.rows.chunk_by(|a, b| a.series_key == b.series_key) {
+        let same = |a: &PlanRow<'_>, b: &PlanRow<'_>| {
+            (a.series_key, a.node_key) == (b.series_key, b.node_key)
+        };
+        for run in self.rows.chunk_by(same) {
             let (oldest, newest) = (run[0].time(), run[run.len() - 1].time());
             let span = self
                 .spans

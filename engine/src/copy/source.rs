@@ -8,7 +8,10 @@ use std::future::Future;
 pub trait Groups: Send {
     fn journal_id(&self) -> JournalId;
 
-    /// The next group is `seq.next()`.
+    /// The oldest group that may still be read.
+    fn oldest_available(&self) -> GroupSeq;
+
+    /// The next group is `seq.next()`, or the first after it where sequences were lost.
     fn seek_after(&mut self, seq: GroupSeq);
 
     /// Waits for a group. Dropping the future must not lose one.
@@ -23,6 +26,10 @@ pub trait Groups: Send {
 impl Groups for Feed {
     fn journal_id(&self) -> JournalId {
         Self::journal_id(self)
+    }
+
+    fn oldest_available(&self) -> GroupSeq {
+        Self::oldest_available(self)
     }
 
     fn seek_after(&mut self, seq: GroupSeq) {

@@ -141,7 +141,7 @@ impl<F: Groups> Writer<F> {
             .batch("make the staging table", MAKE_STAGING)
             .await?;
         retention::ensure_partitions(&mut session, None).await?;
-        let mut position = self.position(&mut session).await?;
+        let mut position = self.start_position(&mut session).await?;
         self.feed.seek_after(position);
         self.ctx.watch.tell(position);
         self.ctx.status.connected(edition);
@@ -167,13 +167,25 @@ impl<F: Groups> Writer<F> {
         }
     }
 
-    async fn position(&self, session: &mut Session) -> Result<GroupSeq, Error> {
+    /// After which group to go on: the newest that the database holds.
+    async fn start_position(&self, session: &mut Session) -> Result<GroupSeq, Error> {
         let rows = session
             .query("read the position", POSITION, &[&self.journal.0])
             .await?;
-        Ok(rows.first().map_or(GroupSeq::ZERO, |row| {
+        let position = rows.first().map_or(GroupSeq::ZERO, |row| {
             GroupSeq(row.get::<_, i64>(0).cast_unsigned())
-        }))
+        });
+        let oldest = self.feed.oldest_available();
+        if oldest > position.next() {
+            // A new or restored database behind a journal that was freed for the one before. What
+            // is left is written; what is gone cannot be, and somebody must know.
+            tracing::error!(
+                %position, %oldest,
+                "the database lacks groups that the journal no longer has; going on without them"
+            );
+            return Ok(GroupSeq(oldest.0 - 1));
+        }
+        Ok(position)
     }
 
     fn release(&self, through: Option<GroupSeq>) {
@@ -211,16 +223,7 @@ impl<F: Groups> Writer<F> {
             rows += group.samples as usize;
             groups.push(group);
         }
-        let mut expected = position;
-        for group in &groups {
-            expected = expected.next();
-            if group.seq != expected {
-                return Err(Error::Hole {
-                    expected: expected.0,
-                    found: group.seq.0,
-                });
-            }
-        }
+        check_order(position, &groups)?;
         Ok(Some(groups))
     }
 
@@ -350,7 +353,10 @@ impl<F: Groups> Writer<F> {
         if self.ctx.status.is_waiting() {
             return;
         }
-        self.feed.seek_after(self.ctx.watch.committed());
+        // Before the first session the feed stands where the journal was freed, which will do.
+        if self.ctx.watch.committed() > GroupSeq::ZERO {
+            self.feed.seek_after(self.ctx.watch.committed());
+        }
         match self.feed.try_next().await {
             Ok(group) => self
                 .ctx
@@ -359,6 +365,25 @@ impl<F: Groups> Writer<F> {
             Err(error) => tracing::warn!(%error, "the journal cannot be read"),
         }
     }
+}
+
+/// Sequences ascend. One is left out only where the journal's recovery found it destroyed.
+fn check_order(position: GroupSeq, groups: &[Group]) -> Result<(), Error> {
+    let mut before = position;
+    for group in groups {
+        let expected = before.next();
+        if group.seq < expected {
+            return Err(Error::OutOfOrder {
+                expected: expected.0,
+                found: group.seq.0,
+            });
+        }
+        if group.seq > expected {
+            tracing::error!(%expected, found = %group.seq, "the journal lost groups");
+        }
+        before = group.seq;
+    }
+    Ok(())
 }
 
 fn node_samples(plan: &Plan<'_>, mut done: Done) -> Vec<NodeSamples> {

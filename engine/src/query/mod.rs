@@ -27,6 +27,7 @@ mod raw;
 pub(crate) mod respond;
 mod rewind;
 mod router;
+mod series;
 mod service;
 pub mod sql;
 mod write_deadline;

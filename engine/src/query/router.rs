@@ -8,6 +8,7 @@ use hyper::Method;
 pub(crate) enum Route<'a> {
     Status,
     Raw,
+    Series,
     Nodes,
     Node {
         encoded_id: &'a str,
@@ -21,9 +22,10 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 7] = [
+const EXACT: [(&str, Route<'static>); 8] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
+    ("/api/metrics/series", Route::Series),
     ("/api/nodes", Route::Nodes),
     ("/api/live", Route::Live),
     ("/metrics", Route::Scrape),

@@ -7,7 +7,7 @@ use super::live;
 use super::params::Params;
 use super::respond::{self, Body, TraceId};
 use super::router::{Route, resolve};
-use super::{assets, nodes, raw};
+use super::{assets, nodes, raw, series};
 use crate::admin::{health, scrape};
 use crate::limits::TARGET_BYTES_MAX;
 use hyper::body::Incoming;
@@ -53,6 +53,7 @@ async fn dispatch(
         Route::Live => live::stream(context, request.headers(), &Params::parse(uri.query())?),
         Route::Nodes => nodes::list(context),
         Route::Node { encoded_id } => nodes::one(context, encoded_id),
+        Route::Series => series::answer(context, &Params::parse(uri.query())?).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
     }
 }

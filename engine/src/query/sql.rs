@@ -4,12 +4,15 @@ use super::error::DatabaseError;
 use crate::config::Database;
 use crate::limits::{QUERY_DB_CONNECTIONS, QUERY_DEADLINE, QUERY_STATEMENT_TIMEOUT};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use fiber_contract::UnixMicros;
-use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, private::BytesMut, to_sql_checked};
-use std::error::Error;
+use futures_util::TryStreamExt;
+use postgres_types::ToSql;
 use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::time::Duration;
 use tokio_postgres::{NoTls, Row};
+
+pub(crate) use crate::copy::instant::PgInstant;
 
 /// How long a query waits for a free connection, and for a new one to be made.
 const WAIT: Duration = Duration::from_secs(2);
@@ -59,6 +62,30 @@ impl Session {
         .await
     }
 
+    /// Gives each row to `take` as it comes, for answers that are folded and not kept.
+    pub(crate) async fn each(
+        &self,
+        text: &str,
+        params: &[&(dyn ToSql + Sync)],
+        mut take: impl FnMut(&Row) -> Result<ControlFlow<()>, tokio_postgres::Error>,
+    ) -> Result<(), DatabaseError> {
+        self.within(async {
+            let statement = self.client.prepare_cached(text).await?;
+            let rows = self
+                .client
+                .query_raw(&statement, params.iter().copied())
+                .await?;
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.try_next().await? {
+                if take(&row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// The end of waiting for anything that this session does.
     async fn within<T>(
         &self,
@@ -83,64 +110,5 @@ impl Session {
                 tracing::debug!("cancel a query of a silent server");
             }
         });
-    }
-}
-
-/// `timestamptz`, in both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PgInstant(pub(crate) UnixMicros);
-
-/// Between the Unix epoch and PostgreSQL's, 2000-01-01T00:00:00Z.
-const PG_EPOCH_UNIX_MICROS: i64 = 946_684_800_000_000;
-
-impl<'a> FromSql<'a> for PgInstant {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        let micros = i64::from_be_bytes(raw.try_into()?);
-        let micros = micros
-            .checked_add(PG_EPOCH_UNIX_MICROS)
-            .ok_or("an instant beyond i64")?;
-        Ok(Self(UnixMicros(micros)))
-    }
-
-    accepts!(TIMESTAMPTZ);
-}
-
-impl ToSql for PgInstant {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        let micros = self
-            .0
-            .0
-            .checked_sub(PG_EPOCH_UNIX_MICROS)
-            .ok_or("an instant before i64")?;
-        out.extend_from_slice(&micros.to_be_bytes());
-        Ok(IsNull::No)
-    }
-
-    accepts!(TIMESTAMPTZ);
-    to_sql_checked!();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instant_survives_the_wire_and_starts_at_postgres_epoch() {
-        for micros in [0, PG_EPOCH_UNIX_MICROS, 1_795_460_400_123_456, -1] {
-            let mut out = BytesMut::new();
-            let instant = PgInstant(UnixMicros(micros));
-            instant.to_sql(&Type::TIMESTAMPTZ, &mut out).unwrap();
-            assert_eq!(
-                PgInstant::from_sql(&Type::TIMESTAMPTZ, &out).unwrap(),
-                instant
-            );
-        }
-        assert_eq!(
-            PgInstant::from_sql(&Type::TIMESTAMPTZ, &[0; 8])
-                .unwrap()
-                .0
-                .0,
-            PG_EPOCH_UNIX_MICROS
-        );
     }
 }

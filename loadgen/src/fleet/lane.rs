@@ -116,7 +116,7 @@ impl Lane {
                 .borrow_mut()
                 .stats
                 .begun(lag, begin.duration_since(due));
-            let probe = &mut self.probes[index as usize % self.schedule.width() as usize];
+            let probe = &mut self.probes[slot.member as usize];
             self.writer.render(&shared, probe, slot, start_unix);
             let fate = if shared.config.no_send {
                 if index % 64 == 63 {

@@ -25,7 +25,7 @@ use crate::pace::Schedule;
 use crate::report::Report;
 use crate::workload::{ProbeIdentity, roster};
 use anyhow::{Context, bail};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -159,7 +159,7 @@ impl Running {
     }
 }
 
-fn open_ledger(path: &PathBuf, roster: &[ProbeIdentity]) -> anyhow::Result<LedgerFile> {
+fn open_ledger(path: &Path, roster: &[ProbeIdentity]) -> anyhow::Result<LedgerFile> {
     let series: Vec<_> = roster.iter().map(SeriesName::of_probe).collect();
     LedgerFile::append(path, &series).with_context(|| format!("open ledger {}", path.display()))
 }

@@ -112,49 +112,13 @@ pub struct Mistakes(pub Vec<String>);
 
 impl Flags {
     pub fn check(self, env: &StackEnv) -> Result<Config, Mistakes> {
-        let mut mistakes = Vec::new();
+        let node_id = self.node_id.clone().or_else(host_name).unwrap_or_default();
+        let mut mistakes = self.range_mistakes(&node_id);
         let mut expect = |holds: bool, text: &str| {
             if !holds {
                 mistakes.push(text.to_owned());
             }
         };
-        let node_id = self.node_id.or_else(host_name).unwrap_or_default();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
-        expect(
-            (1..=limits::NODE_ID_BYTES_MAX).contains(&node_id.len()) && node_id.bytes().all(plain),
-            "--node-id: 1 to 64 of A-Z a-z 0-9 . _ : -",
-        );
-        expect(
-            self.country.len() == 2 && self.country.bytes().all(|b| b.is_ascii_uppercase()),
-            "--country: two upper-case letters, as in GH",
-        );
-        let region_chars = self.region.chars().count();
-        expect(
-            (1..=limits::REGION_CHARS_MAX).contains(&region_chars),
-            "--region: 1 to 100 characters",
-        );
-        expect(
-            self.lat.is_none_or(|lat| (-90.0..=90.0).contains(&lat)),
-            "--lat: -90 to 90",
-        );
-        expect(
-            self.lng.is_none_or(|lng| (-180.0..=180.0).contains(&lng)),
-            "--lng: -180 to 180",
-        );
-        expect(
-            self.lat.is_some() == self.lng.is_some(),
-            "--lat and --lng go together",
-        );
-        expect((1..=1_000).contains(&self.packets), "--packets: 1 to 1000");
-        expect(
-            self.interval >= Duration::from_millis(100),
-            "--interval: at least 100ms",
-        );
-        expect(!self.timeout.is_zero(), "--timeout: more than nothing");
-        expect(
-            self.timeout < self.interval,
-            "--timeout must be shorter than --interval",
-        );
         let mut given = self.url;
         if given.is_empty() {
             given.extend(env.get("FIBER_URL"));
@@ -198,6 +162,52 @@ impl Flags {
         } else {
             Err(Mistakes(mistakes))
         }
+    }
+
+    fn range_mistakes(&self, node_id: &str) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut expect = |holds: bool, text: &str| {
+            if !holds {
+                mistakes.push(text.to_owned());
+            }
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
+        expect(
+            (1..=limits::NODE_ID_BYTES_MAX).contains(&node_id.len()) && node_id.bytes().all(plain),
+            "--node-id: 1 to 64 of A-Z a-z 0-9 . _ : -",
+        );
+        expect(
+            self.country.len() == 2 && self.country.bytes().all(|b| b.is_ascii_uppercase()),
+            "--country: two upper-case letters, as in GH",
+        );
+        let region_chars = self.region.chars().count();
+        expect(
+            (1..=limits::REGION_CHARS_MAX).contains(&region_chars),
+            "--region: 1 to 100 characters",
+        );
+        expect(
+            self.lat.is_none_or(|lat| (-90.0..=90.0).contains(&lat)),
+            "--lat: -90 to 90",
+        );
+        expect(
+            self.lng.is_none_or(|lng| (-180.0..=180.0).contains(&lng)),
+            "--lng: -180 to 180",
+        );
+        expect(
+            self.lat.is_some() == self.lng.is_some(),
+            "--lat and --lng go together",
+        );
+        expect((1..=1_000).contains(&self.packets), "--packets: 1 to 1000");
+        expect(
+            self.interval >= Duration::from_millis(100),
+            "--interval: at least 100ms",
+        );
+        expect(!self.timeout.is_zero(), "--timeout: more than nothing");
+        expect(
+            self.timeout < self.interval,
+            "--timeout must be shorter than --interval",
+        );
+        mistakes
     }
 }
 

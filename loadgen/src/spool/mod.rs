@@ -231,7 +231,7 @@ impl Spool {
                 .live
                 .iter()
                 .take(samples_max.max(1))
-                .last()
+                .next_back()
                 .map_or(first, |s| s.seq);
             self.begin(first, last, node_id)?;
         }
@@ -451,4 +451,5 @@ impl Extent {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 mod tests;

@@ -109,10 +109,10 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            at: HEADER_BYTES as usize,
+            at: header().len(),
         }
     }
 }

@@ -155,6 +155,7 @@ pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the column is `real`")]
 mod tests {
     use super::*;
     use crate::workload::{ProbeWorkload, roster};

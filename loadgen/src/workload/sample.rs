@@ -126,9 +126,18 @@ static JITTER: std::sync::LazyLock<[u32; JITTER_STEPS]> = std::sync::LazyLock::n
     std::array::from_fn(|step| {
         let quantile = (step as f64 + 0.5) / JITTER_STEPS as f64;
         let share = 0.05 * (0.8 * normal_quantile(quantile)).exp();
-        u32::try_from((share * 1_024.0).round().clamp(0.0, 10_240.0) as i64).unwrap_or(0)
+        round_share(share * 1_024.0)
     })
 });
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped"
+)]
+fn round_share(share: f64) -> u32 {
+    share.round().clamp(0.0, 10_240.0) as u32
+}
 
 /// Inverse of the normal distribution by bisection: run once per table, so plain beats quick.
 fn normal_quantile(p: f64) -> f64 {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// Part of the inputs' hash: a change in this module makes the folder anew.
-const BUNDLE_VERSION: u32 = 1;
+const BUNDLE_VERSION: u32 = 2;
 const RECORD: &str = ".inputs";
 const OUT_NAME: &str = "fiber";
 const BROTLI_QUALITY: u32 = 11;
@@ -131,12 +131,8 @@ impl Sources {
     fn hash(&self, wasm: &[u8], optimiser: Option<&Path>) -> String {
         let version = format!("{BUNDLE_VERSION} {}", optimiser.is_some());
         let mut hasher = Sha256::new();
-        let parts = [
-            version.as_bytes(),
-            wasm,
-            self.index.as_bytes(),
-            self.css.as_bytes(),
-        ];
+        let boot = self.boot.as_deref().unwrap_or_default();
+        let texts = [&version, boot, &self.index, &self.css].map(str::as_bytes);
         let assets = self
             .assets
             .iter()
@@ -216,7 +212,9 @@ impl Bundle {
             self.add_asset(&format!("ASSET:{name}"), name, bytes)?;
         }
         let css = self.fill(&sources.css).context("fill the style sheets")?;
-        self.add_asset("CSS", "app.css", css.as_bytes())?;
+        if sources.index.contains("{{CSS}}") {
+            self.add_asset("CSS", "app.css", css.as_bytes())?;
+        }
         self.urls.insert("INLINE_CSS".to_owned(), css);
         if let Some(boot) = &sources.boot {
             let boot = self.fill(boot).context("fill boot.js")?;

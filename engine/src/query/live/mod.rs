@@ -20,4 +20,5 @@ mod task;
 pub use hub::Hub;
 pub use task::{Sources, run};
 
+pub(super) use node::nearest_rank;
 pub(super) use sse::{head, stream};
