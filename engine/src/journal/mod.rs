@@ -216,9 +216,9 @@ impl Threads {
         }
     }
 
-    /// Refuses new records, commits those that are queued, and returns when they are answered.
-    /// Blocks for as long as that takes. The feed should be dropped before or soon after: the
-    /// tidying thread lives as long as the feed may release, and is not waited for.
+    /// Refuses new records, commits those that are queued, and returns when they are answered and
+    /// both threads have ended. Blocks for as long as that takes. The folder stays locked until the
+    /// feed is dropped too.
     pub fn stop(self) {
         let Self {
             stats,
@@ -232,10 +232,9 @@ impl Threads {
         // An error means that the thread is gone already.
         queue.sender().send(Message::Stop).unwrap_or_default();
         join(journal);
-        drop(tidy);
-        if tidying.is_finished() {
-            join(tidying);
-        }
+        // Full means that it is awake already.
+        tidy.try_send(()).unwrap_or_default();
+        join(tidying);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Shared {
     segments: Mutex<VecDeque<Segment>>,
     marks: Mutex<Marks>,
     /// Preallocated; whoever renames or remakes it holds the lock.
-    spare: Mutex<Option<Arc<dyn File>>>,
+    spare: Mutex<Option<Spare>>,
     pub(super) poison: watch::Sender<bool>,
     pub(super) opened_at: Instant,
     /// The last sequence that was there at start.
@@ -39,6 +39,14 @@ pub(super) struct Shared {
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) first_seq: GroupSeq,
+}
+
+/// The next segment's file.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) file: Arc<dyn File>,
+    /// Zeros written, from the front: see `Tidy::fill_spare`.
+    pub(super) filled: u64,
 }
 
 /// A group in memory, and where the next one begins on disk.
@@ -89,7 +97,7 @@ impl Shared {
         lock(&self.segments)
     }
 
-    pub(super) fn spare(&self) -> MutexGuard<'_, Option<Arc<dyn File>>> {
+    pub(super) fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
         lock(&self.spare)
     }
 
@@ -129,15 +137,12 @@ impl Shared {
 
     /// Makes a spare where there is none. Its space is reserved and its length durable, so taking
     /// it into use needs nothing from the disk but a few sectors of the folder.
-    pub(super) fn make_spare(&self, spare: &mut Option<Arc<dyn File>>) -> io::Result<()> {
+    pub(super) fn make_spare(&self, spare: &mut Option<Spare>) -> io::Result<()> {
         if spare.is_none() {
-            *spare = Some(self.new_file(SPARE_NAME, self.segment_bytes)?);
+            let file = new_file(&*self.storage, SPARE_NAME, self.segment_bytes)?;
+            *spare = Some(Spare { file, filled: 0 });
         }
         Ok(())
-    }
-
-    pub(super) fn new_file(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
-        new_file(&*self.storage, name, bytes)
     }
 
     pub(super) fn segment_error(&self, number: u64) -> impl FnOnce(io::Error) -> OpenError {

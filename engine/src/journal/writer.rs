@@ -212,7 +212,7 @@ impl Writer {
             .make_spare(&mut spare)
             .map_err(|error| self.fail("make a segment", &error))?;
         // Out of the slot: whatever fails from here, the next attempt begins with a new file.
-        let file = spare.take().expect("made above");
+        let file = spare.take().expect("made above").file;
         let number = self.active.number + 1;
         let (first_seq, file_bytes) = (self.next_seq, shared.segment_bytes);
         let header = Header {
