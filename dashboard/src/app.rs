@@ -1,5 +1,5 @@
 use leptos::prelude::*;
-use leptos_router::components::{Route, Router, Routes};
+use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use crate::components::keys::Keys;
@@ -35,12 +35,12 @@ fn App() -> impl IntoView {
             <TopBar/>
             <Keys/>
             <main id="main">
-                <Routes fallback=Missing>
+                <FlatRoutes fallback=Missing>
                     <Route path=path!("/") view=Overview/>
                     <Route path=path!("/nodes") view=NodesPage/>
                     <Route path=path!("/nodes/:id") view=NodePage/>
                     <Route path=path!("/system") view=SystemPage/>
-                </Routes>
+                </FlatRoutes>
             </main>
         </Router>
     }

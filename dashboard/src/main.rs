@@ -7,6 +7,10 @@
     clippy::needless_pass_by_value,
     reason = "component properties arrive by value"
 )]
+#![expect(
+    unreachable_pub,
+    reason = "the component macro writes `pub` into what it generates"
+)]
 
 mod api;
 mod app;

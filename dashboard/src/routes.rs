@@ -1,5 +1,9 @@
 //! The addresses of the pages, written down once.
 
+use leptos_router::params::ParamsMap;
+
+use crate::api::client::encode;
+
 /// A page with what its address holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
@@ -19,6 +23,28 @@ impl Page {
             Self::System => "/system".to_owned(),
         }
     }
+}
+
+/// The query of the page that is shown, with one value changed. Everything else in it stays: the
+/// range of a chart and the filter of a table share one address. With the path, because a program
+/// navigates from the root.
+pub(crate) fn with_query(now: &ParamsMap, key: &str, value: Option<&str>) -> String {
+    let mut pairs: Vec<(&str, &str)> = now
+        .latest_values()
+        .filter(|(other, _)| *other != key)
+        .map(|(other, value)| (other.as_ref(), value))
+        .collect();
+    pairs.extend(
+        value
+            .filter(|value| !value.is_empty())
+            .map(|value| (key, value)),
+    );
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
+        .collect();
+    let path = leptos::prelude::location().pathname().unwrap_or_default();
+    format!("{path}?{}", pairs.join("&"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ import { mergeArcs, mesh, feature } from "topojson-client";
 import { presimplify, quantile, simplify } from "topojson-simplify";
 
 const UNITS_PER_DEGREE = 100;
-const KEPT_SHARE = 0.4; // of the source's points
+const KEPT_SHARE = 0.22; // of the source's points
 const RING_AREA_MIN = 0.004; // square degrees; smaller islands are less than a pixel on a wall
 const ANTARCTICA = "010";
 
@@ -41,6 +41,18 @@ const quantise = (line) => {
   return out;
 };
 
+// Rings that merging stitched together across the date line go on past ±180°, instead of jumping
+// back over the whole map.
+const unwrap = (ring) => {
+  let turns = 0;
+  return ring.map(([lng, lat], i) => {
+    const step = i > 0 ? lng - ring[i - 1][0] : 0;
+    if (step > 180) turns -= 360;
+    if (step < -180) turns += 360;
+    return [lng + turns, lat];
+  });
+};
+
 const area = (ring) => {
   let twice = 0;
   for (let i = 0; i < ring.length - 1; i++) {
@@ -52,6 +64,7 @@ const area = (ring) => {
 const land = feature(world, mergeArcs(world, countries.geometries));
 const rings = land.geometry.coordinates
   .flat()
+  .map(unwrap)
   .filter((ring) => area(ring) >= RING_AREA_MIN)
   .map(quantise)
   .filter((ring) => ring.length >= 4);

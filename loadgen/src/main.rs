@@ -91,16 +91,16 @@ struct FleetArgs {
     #[arg(long)]
     ack_committed: bool,
     /// Afterwards compare every sample with the database
-    #[arg(long)]
+    #[arg(long, conflicts_with = "demo")]
     verify: bool,
     /// Append the fate of every sample to this file
     #[arg(long)]
     ledger: Option<PathBuf>,
     /// Write the report as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "demo")]
     json: Option<PathBuf>,
     /// Render every request but send none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "demo")]
     no_send: bool,
     /// PEM certificates to trust for https, beside the public ones
     #[arg(long)]

@@ -155,7 +155,7 @@ mod tests {
         let world = Geography::decode(FILE).unwrap();
         assert!(world.coasts.len() > 500 && world.borders.len() > 100);
         for (lat, lng) in world.coasts.iter().chain(&world.borders).flatten() {
-            assert!((-90.0..=90.0).contains(lat) && (-180.0..=180.0).contains(lng));
+            assert!((-90.0..=90.0).contains(lat) && (-360.0..=360.0).contains(lng));
         }
     }
 

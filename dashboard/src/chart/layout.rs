@@ -32,18 +32,48 @@ impl Panel {
     }
 }
 
-pub(crate) const LATENCY: Panel = Panel {
-    top: 26.0,
-    height: 250.0,
-};
-pub(crate) const LOSS: Panel = Panel {
-    top: 316.0,
-    height: 64.0,
-};
-pub(crate) const UPTIME: Panel = Panel {
-    top: 420.0,
-    height: 64.0,
-};
+/// How tall the panels are, top to bottom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Proportions {
+    pub(crate) latency: Panel,
+    pub(crate) loss: Panel,
+    pub(crate) uptime: Panel,
+}
+
+impl Proportions {
+    /// Each panel has its title above it.
+    const fn of(latency_px: f64, others_px: f64) -> Self {
+        const TITLE: f64 = 26.0;
+        const GAP: f64 = 38.0;
+        let latency = Panel {
+            top: TITLE,
+            height: latency_px,
+        };
+        let loss = Panel {
+            top: latency.bottom() + GAP,
+            height: others_px,
+        };
+        let uptime = Panel {
+            top: loss.bottom() + GAP,
+            height: others_px,
+        };
+        Self {
+            latency,
+            loss,
+            uptime,
+        }
+    }
+
+    /// With the labels of the time axis.
+    pub(crate) const fn height(self) -> f64 {
+        self.uptime.bottom() + 28.0
+    }
+}
+
+/// A page of its own.
+pub(crate) const FULL: Proportions = Proportions::of(270.0, 64.0);
+/// Beside other panels.
+pub(crate) const COMPACT: Proportions = Proportions::of(172.0, 38.0);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hole {
@@ -55,6 +85,7 @@ pub(crate) struct Hole {
 /// Coordinates and path data of a drawing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
+    pub(crate) proportions: Proportions,
     pub(crate) width: f64,
     time: Scale,
     pub(crate) time_ticks: Vec<(f64, String)>,
@@ -66,27 +97,35 @@ pub(crate) struct Layout {
     pub(crate) line_p50: String,
     pub(crate) loss_bars: String,
     pub(crate) uptime_bars: String,
+    pub(crate) outage_bars: String,
     pub(crate) holes: Vec<Hole>,
 }
 
 impl Layout {
-    pub(crate) const HEIGHT: f64 = UPTIME.bottom() + 28.0;
-
     /// `offset_minutes` is the zone of the time axis, east of UTC.
-    pub(crate) fn of(answer: &SeriesAnswer, width: f64, offset_minutes: i64) -> Self {
+    pub(crate) fn of(
+        answer: &SeriesAnswer,
+        proportions: Proportions,
+        width: f64,
+        offset_minutes: i64,
+    ) -> Self {
         let across = (LEFT, (width - RIGHT).max(LEFT + 1.0));
         let time = Scale::new((seconds(answer.from), seconds(answer.to)), across);
         let latency_top = nice_ceiling(highest(answer, |point| point.p99.or(point.p50)));
         let loss_top = nice_ceiling(highest(answer, |point| Some(point.loss)).max(5.0)).min(100.0);
         let uptime_low = uptime_floor(answer);
-        let latency = LATENCY.scale(0.0, latency_top);
-        let loss = LOSS.scale(0.0, loss_top);
-        let uptime = UPTIME.scale(uptime_low, 100.0);
+        let latency = proportions.latency.scale(0.0, latency_top);
+        let loss = proportions.loss.scale(0.0, loss_top);
+        let uptime = proportions.uptime.scale(uptime_low, 100.0);
         Self {
+            proportions,
             width: across.1,
             time,
             time_ticks: time_ticks(answer, time, offset_minutes),
-            latency_ticks: labels(&ticks::values(0.0, latency_top, 5), latency),
+            latency_ticks: labels(
+                &ticks::values(0.0, latency_top, latency_ticks(proportions)),
+                latency,
+            ),
             loss_ticks: labels(&[0.0, loss_top], loss),
             uptime_ticks: labels(&[uptime_low, 100.0], uptime),
             band_p90_p99: fan::band(answer, |p| p.p90, |p| p.p99, time, latency),
@@ -94,6 +133,7 @@ impl Layout {
             line_p50: fan::line(answer, |p| p.p50, time, latency),
             loss_bars: fan::bars(answer, |p| Some(p.loss), 0.0, time, loss),
             uptime_bars: fan::bars(answer, |p| Some(p.uptime), uptime_low, time, uptime),
+            outage_bars: fan::bars(answer, |p| Some(p.uptime), 100.0, time, uptime),
             holes: fan::holes(answer)
                 .into_iter()
                 .map(|gap| {
@@ -140,6 +180,16 @@ fn uptime_floor(answer: &SeriesAnswer) -> f64 {
         .unwrap_or(0.0)
 }
 
+/// One per 45 pixels, so that labels never touch.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few"
+)]
+fn latency_ticks(proportions: Proportions) -> u32 {
+    (proportions.latency.height / 45.0) as u32
+}
+
 fn labels(values: &[f64], scale: Scale) -> Vec<(f64, String)> {
     values
         .iter()
@@ -149,7 +199,8 @@ fn labels(values: &[f64], scale: Scale) -> Vec<(f64, String)> {
 
 /// Without digits that say nothing.
 fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
+    // Adding zero turns −0 into 0.
+    let text = format!("{:.2}", value + 0.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -197,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_cursor_reads_back_where_it_was_put() {
-        let layout = Layout::of(&answer(100.0), 800.0, 0);
+        let layout = Layout::of(&answer(100.0), FULL, 800.0, 0);
         let at = UnixMicros::from_secs(450);
         let back = layout.instant(layout.x(at));
         assert!((back.0 - at.0).abs() < 1_000);
@@ -207,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_top_of_the_axis_holds_the_highest_percentile() {
-        let layout = Layout::of(&answer(100.0), 800.0, 0);
+        let layout = Layout::of(&answer(100.0), FULL, 800.0, 0);
         assert_eq!(
             layout.latency_ticks.last().map(|(_, label)| label.as_str()),
             Some("50")
@@ -223,7 +274,7 @@ mod tests {
             (60.0, "50"),
             (0.0, "0"),
         ] {
-            let layout = Layout::of(&answer(uptime), 800.0, 0);
+            let layout = Layout::of(&answer(uptime), FULL, 800.0, 0);
             assert_eq!(layout.uptime_ticks[0].1, floor, "{uptime}");
         }
     }
@@ -231,7 +282,7 @@ mod tests {
     #[test]
     fn a_window_too_narrow_still_lays_out() {
         for width in [0.0, 20.0, 390.0] {
-            let layout = Layout::of(&answer(100.0), width, 330);
+            let layout = Layout::of(&answer(100.0), COMPACT, width, 330);
             assert!(layout.x(UnixMicros::from_secs(450)).is_finite());
         }
     }

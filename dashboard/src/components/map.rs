@@ -24,72 +24,97 @@ pub(crate) struct Told {
     pub(crate) pinned: bool,
 }
 
-/// The fleet on a map that needs no network but the engine.
-#[component]
-pub(crate) fn FleetMap() -> impl IntoView {
-    let (live, atlas) = (Live::expect(), Atlas::expect());
-    let frame = NodeRef::<Div>::new();
-    let size = measure(frame);
-    let places = Memo::new(move |_| {
-        live.fleet.with(|fleet| {
-            fleet
-                .nodes
-                .iter()
-                .filter_map(|(id, node)| Some((id.clone(), location_of(node)?)))
-                .collect::<Vec<_>>()
-        })
-    });
-    let projection = Memo::new(move |_| {
-        places.with(|places| {
-            Projection::around(&places.iter().map(|(_, place)| *place).collect::<Vec<_>>())
-        })
-    });
-    let view = Memo::new(move |_| {
-        let ((width, height), projection) = (size.get(), projection.get());
-        let points: Vec<_> = places.with(|places| {
-            places
-                .iter()
-                .map(|(_, (lat, lng))| projection.flatten(*lat, *lng))
-                .collect()
+/// Where every node stands and what lies under it; redone when nodes move, not when they change.
+#[derive(Clone, Copy)]
+struct Ground {
+    places: Memo<Vec<(String, (f64, f64))>>,
+    projection: Memo<Projection>,
+    view: Memo<View>,
+    drawing: Memo<Drawing>,
+}
+
+impl Ground {
+    fn fit(live: Live, size: ReadSignal<(f64, f64)>) -> Self {
+        let atlas = Atlas::expect();
+        let places = Memo::new(move |_| {
+            live.fleet.with(|fleet| {
+                fleet
+                    .nodes
+                    .iter()
+                    .filter_map(|(id, node)| Some((id.clone(), location_of(node)?)))
+                    .collect::<Vec<_>>()
+            })
         });
-        View::fit(&points, width, height, MARGIN_PX)
-    });
-    let drawing = Memo::new(move |_| {
-        let (projection, view) = (projection.get(), view.get());
-        atlas.geography.with(|geography| match geography {
-            Some(geography) if view.width > 0.0 => geography.draw(projection, view),
-            _ => Drawing::default(),
-        })
-    });
-    let marks = Memo::new(move |_| {
-        let (projection, view) = (projection.get(), view.get());
-        if view.width == 0.0 {
+        let projection = Memo::new(move |_| {
+            places.with(|places| {
+                Projection::around(&places.iter().map(|(_, place)| *place).collect::<Vec<_>>())
+            })
+        });
+        let view = Memo::new(move |_| {
+            let ((width, height), projection) = (size.get(), projection.get());
+            let points: Vec<_> = places.with(|places| {
+                places
+                    .iter()
+                    .map(|(_, (lat, lng))| projection.flatten(*lat, *lng))
+                    .collect()
+            });
+            View::fit(&points, width, height, MARGIN_PX)
+        });
+        let drawing = Memo::new(move |_| {
+            let (projection, view) = (projection.get(), view.get());
+            atlas.geography.with(|geography| match geography {
+                Some(geography) if view.width > 0.0 => geography.draw(projection, view),
+                _ => Drawing::default(),
+            })
+        });
+        Self {
+            places,
+            projection,
+            view,
+            drawing,
+        }
+    }
+
+    /// The nodes as they are now, those that would cover each other joined.
+    fn marks(self, live: Live) -> Vec<Mark> {
+        let (projection, view) = (self.projection.get(), self.view.get());
+        if view.width <= 0.0 {
             return Vec::new();
         }
-        let state_of = |id: &str| {
-            live.fleet.with(|fleet| {
+        let spots = live.fleet.with(|fleet| {
+            let state_of = |id: &str| {
                 fleet
                     .nodes
                     .get(id)
                     .map_or(NodeState::Unobserved, |node| node.state)
+            };
+            self.places.with(|places| {
+                places
+                    .iter()
+                    .map(|(id, (lat, lng))| {
+                        let (x, y) = view.pixel(projection.flatten(*lat, *lng));
+                        Spot {
+                            id: id.clone(),
+                            state: state_of(id),
+                            x,
+                            y,
+                        }
+                    })
+                    .collect()
             })
-        };
-        let spots = places.with(|places| {
-            places
-                .iter()
-                .map(|(id, (lat, lng))| {
-                    let (x, y) = view.pixel(projection.flatten(*lat, *lng));
-                    Spot {
-                        id: id.clone(),
-                        state: state_of(id),
-                        x,
-                        y,
-                    }
-                })
-                .collect()
         });
         cluster(spots, REACH_PX)
-    });
+    }
+}
+
+/// The fleet on a map that needs no network but the engine.
+#[component]
+pub(crate) fn FleetMap() -> impl IntoView {
+    let live = Live::expect();
+    let frame = NodeRef::<Div>::new();
+    let size = measure(frame);
+    let ground = Ground::fit(live, size);
+    let marks = Memo::new(move |_| ground.marks(live));
     let told = RwSignal::new(None::<Told>);
     view! {
         <section class="panel map" aria-label="Map of the nodes; the table lists the same nodes"
@@ -100,8 +125,8 @@ pub(crate) fn FleetMap() -> impl IntoView {
             }>
             <div class="map-frame" node_ref=frame on:click=move |_| told.set(None)>
                 <svg class="map-ground" aria-hidden="true">
-                    <path class="land" d=move || drawing.with(|drawing| drawing.land.clone())/>
-                    <path class="borders" d=move || drawing.with(|drawing| drawing.borders.clone())/>
+                    <path class="land" d=move || ground.drawing.with(|drawing| drawing.land.clone())/>
+                    <path class="borders" d=move || ground.drawing.with(|drawing| drawing.borders.clone())/>
                 </svg>
                 <For each=move || marks.get() key=Mark::key let:mark>
                     <MarkView mark told/>

@@ -16,7 +16,7 @@ pub(crate) fn measure(element: NodeRef<Div>) -> ReadSignal<(f64, f64)> {
                 f64::from(element.client_height()),
             );
             if size.try_get_untracked().is_some_and(|before| before != now) {
-                drop(set_size.try_set(now));
+                set_size.try_set(now);
             }
         });
         let Ok(observer) = ResizeObserver::new(changed.as_ref().unchecked_ref()) else {

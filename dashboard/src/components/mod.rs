@@ -1,6 +1,7 @@
 //! Values in, view out. Nothing here asks the engine.
 
 pub(crate) mod first_run;
+pub(crate) mod history_panel;
 pub(crate) mod keys;
 pub(crate) mod kpi;
 pub(crate) mod ledger;

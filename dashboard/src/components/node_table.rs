@@ -9,7 +9,7 @@ use super::node_row::NodeRow;
 use super::state_mark::{STATES, StateMark};
 use crate::components::keys::{self, Key};
 use crate::format;
-use crate::routes::Page;
+use crate::routes::{Page, with_query};
 use crate::state::live::Live;
 use crate::state::order::{SortKey, Wanted, rows, state_from_query};
 
@@ -109,13 +109,14 @@ impl Order {
             if let Some(Some(sorted)) = sorted
                 && order.ids.try_with_untracked(|ids| *ids != sorted) == Some(true)
             {
-                drop(order.ids.try_set(sorted));
+                order.ids.try_set(sorted);
             }
         };
         let membership = Memo::new(move |_| live.fleet.with(|fleet| fleet.nodes.len()));
         Effect::new(move || {
-            wanted.track();
-            membership.track();
+            // Read, not only tracked: a memo that nobody reads never runs.
+            wanted.get();
+            membership.get();
             sort();
         });
         let beat = set_interval_with_handle(
@@ -158,7 +159,7 @@ impl Window {
             };
             let top = body.get_bounding_client_rect().top();
             let (width, height) = (size(window().inner_width()), size(window().inner_height()));
-            drop(set_seen.try_set((top, width, height)));
+            set_seen.try_set((top, width, height));
         };
         let listeners = [
             window_event_listener_untyped("scroll", move |_| look()),
@@ -209,42 +210,20 @@ fn wanted_of_url() -> Memo<Wanted> {
     })
 }
 
-/// The address of this page with other wishes.
-fn address(path: &str, wanted: &Wanted) -> String {
-    let mut parts = Vec::new();
-    if !wanted.text.is_empty() {
-        parts.push(format!("q={}", crate::api::client::encode(&wanted.text)));
-    }
-    if let Some(state) = wanted.state {
-        parts.push(format!("state={}", state.as_str()));
-    }
-    if wanted.sort != SortKey::default() {
-        parts.push(format!("sort={}", wanted.sort.as_str()));
-    }
-    if parts.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", parts.join("&"))
-    }
-}
-
-fn here() -> String {
-    location().pathname().unwrap_or_default()
-}
-
 #[component]
 fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
     let live = Live::expect();
-    let navigate = use_navigate();
-    let go = move |next: Wanted| {
+    let (navigate, query) = (use_navigate(), use_query_map());
+    let change = move |key: &str, value: Option<&str>| {
+        let href = query.with_untracked(|query| with_query(query, key, value));
         let options = NavigateOptions {
             replace: true,
             scroll: false,
             ..NavigateOptions::default()
         };
-        navigate(&address(&here(), &next), options);
+        navigate(&href, options);
     };
-    let (search, filter) = (go.clone(), go);
+    let (search, filter) = (change.clone(), change);
     let field = NodeRef::<Input>::new();
     keys::listen(move |key| {
         if let (Key::Search, Some(Some(field))) = (key, field.try_get_untracked()) {
@@ -257,10 +236,9 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
         <div class="tools">
             <h2>"Nodes"</h2>
             <input node_ref=field type="search" placeholder="Search node, place, tag" aria-label="Search nodes"
-                aria-keyshortcuts="/" prop:value=move || wanted.get().text
+                aria-keyshortcuts="/" prop:value=move || query.with(|query| query.get("q"))
                 on:input=move |event| {
-                    let text = event_target_value(&event).to_lowercase();
-                    search(Wanted { text, ..wanted.get_untracked() });
+                    search("q", Some(&event_target_value(&event)));
                 }/>
             <div class="segments" role="group" aria-label="State">
                 {STATES
@@ -272,9 +250,8 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                                 aria-label=format!("Only {}", state.as_str())
                                 aria-pressed=move || pressed().to_string()
                                 on:click=move |_| {
-                                    let now = wanted.get_untracked();
-                                    let state = (now.state != Some(state)).then_some(state);
-                                    filter(Wanted { state, ..now });
+                                    let on = wanted.get_untracked().state == Some(state);
+                                    filter("state", (!on).then_some(state.as_str()));
                                 }>
                                 <StateMark state=Signal::from(state)/>
                                 {move || live.summary.get().count(state)}
@@ -299,19 +276,23 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
 
 #[component]
 fn Header(wanted: Memo<Wanted>) -> impl IntoView {
-    let column =
-        move |class: &'static str, label: &'static str, title: &'static str, key: SortKey| {
-            let active = move || wanted.get().sort == key;
-            view! {
-                <span class=format!("cell {class}") role="columnheader" title=title
-                    aria-sort=move || active().then_some("descending")>
-                    <a href=move || address(&here(), &Wanted { sort: key, ..wanted.get() })
-                        class:active=active>
-                        {label}
-                    </a>
-                </span>
-            }
-        };
+    let query = use_query_map();
+    let column = move |class: &'static str,
+                       label: &'static str,
+                       title: &'static str,
+                       key: SortKey| {
+        let active = move || wanted.get().sort == key;
+        view! {
+            <span class=format!("cell {class}") role="columnheader" title=title
+                aria-sort=move || active().then_some("descending")>
+                <a data-noscroll="true"
+                    href=move || query.with(|query| with_query(query, "sort", Some(key.as_str())))
+                    class:active=active>
+                    {label}
+                </a>
+            </span>
+        }
+    };
     view! {
         <div class="row head" role="row" aria-rowindex="1">
             {column("state", "State", "Worst first", SortKey::Worst)}

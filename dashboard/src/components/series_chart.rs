@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use fiber_contract::UnixMicros;
 use fiber_contract::query::{SeriesAnswer, SeriesPoint};
 use fiber_contract::time::MICROS_PER_S;
@@ -8,19 +6,10 @@ use leptos::prelude::*;
 
 use super::measure::measure;
 use crate::chart::fan;
-use crate::chart::layout::{LATENCY, LEFT, LOSS, Layout, UPTIME};
+use crate::chart::layout::{LEFT, Layout, Proportions};
 use crate::format;
+use crate::state::history::Series;
 use crate::state::prefs::Prefs;
-
-/// A series as shared by the parts that draw it; equal only to itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Series(pub(crate) Arc<SeriesAnswer>);
-
-impl PartialEq for Series {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
 
 /// Latency percentiles, loss and uptime over one time axis, with one cursor through all three.
 /// `paused` tells the page that somebody is reading, so that nothing moves under the pointer.
@@ -28,6 +17,7 @@ impl PartialEq for Series {
 pub(crate) fn SeriesChart(
     #[prop(into)] series: Signal<Option<Series>>,
     paused: RwSignal<bool>,
+    proportions: Proportions,
 ) -> impl IntoView {
     let prefs = Prefs::expect();
     let frame = NodeRef::<Div>::new();
@@ -37,7 +27,7 @@ pub(crate) fn SeriesChart(
         let Series(answer) = series.get()?;
         let width = size.get().0;
         let offset = prefs.zone.get().offset_minutes(answer.to);
-        (width > 0.0).then(|| Layout::of(&answer, width, offset))
+        (width > 0.0).then(|| Layout::of(&answer, proportions, width, offset))
     });
     let move_to = move |event: web_sys::PointerEvent| {
         paused.set(true);
@@ -71,7 +61,7 @@ pub(crate) fn SeriesChart(
             aria-label="Latency percentiles, packet loss and uptime over time; arrow keys move the cursor"
             on:pointermove=move_to on:pointerleave=move |_| leave()
             on:keydown=by_key on:blur=move |_| leave()>
-            <svg width="100%" height=Layout::HEIGHT.to_string()>
+            <svg width="100%" height=proportions.height().to_string()>
                 <defs>
                     <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse"
                         patternTransform="rotate(45)">
@@ -97,12 +87,17 @@ fn stepped(answer: &SeriesAnswer, at: Option<UnixMicros>, step: i64) -> UnixMicr
 /// The three panels, drawn anew when data or width change; the cursor moves without touching them.
 #[component]
 fn Drawing(layout: Layout) -> impl IntoView {
+    let Proportions {
+        latency,
+        loss,
+        uptime,
+    } = layout.proportions;
     let right = layout.width - LEFT;
     let holes = layout
         .holes
         .iter()
         .flat_map(|hole| {
-            [LATENCY, LOSS, UPTIME].map(|panel| {
+            [latency, loss, uptime].map(|panel| {
                 view! {
                     <rect class="hole" x=hole.x.to_string() width=hole.width.to_string()
                         y=panel.top.to_string() height=panel.height.to_string()>
@@ -113,9 +108,9 @@ fn Drawing(layout: Layout) -> impl IntoView {
         })
         .collect_view();
     let panels = [
-        (LATENCY, "Latency, ms", &layout.latency_ticks),
-        (LOSS, "Packet loss, %", &layout.loss_ticks),
-        (UPTIME, "Uptime, %", &layout.uptime_ticks),
+        (latency, "Latency, ms", &layout.latency_ticks),
+        (loss, "Packet loss, %", &layout.loss_ticks),
+        (uptime, "Uptime, %", &layout.uptime_ticks),
     ]
     .map(|(panel, title, ticks)| {
         let rules = ticks
@@ -140,8 +135,8 @@ fn Drawing(layout: Layout) -> impl IntoView {
         .iter()
         .map(|(x, label)| {
             view! {
-                <path class="rule time" d=format!("M{x:.1} {:.1}V{:.1}", LATENCY.top, UPTIME.bottom())/>
-                <text class="tick" x=format!("{x:.1}") y=(UPTIME.bottom() + 18.0).to_string()
+                <path class="rule time" d=format!("M{x:.1} {:.1}V{:.1}", latency.top, uptime.bottom())/>
+                <text class="tick" x=format!("{x:.1}") y=(uptime.bottom() + 18.0).to_string()
                     text-anchor="middle">
                     {label.clone()}
                 </text>
@@ -157,6 +152,7 @@ fn Drawing(layout: Layout) -> impl IntoView {
         <path class="line" d=layout.line_p50/>
         <path class="bars loss" d=layout.loss_bars/>
         <path class="bars uptime" d=layout.uptime_bars/>
+        <path class="bars outage" d=layout.outage_bars/>
     }
 }
 
@@ -164,9 +160,13 @@ fn Drawing(layout: Layout) -> impl IntoView {
 fn Cursor(layout: Memo<Option<Layout>>, cursor: RwSignal<Option<UnixMicros>>) -> impl IntoView {
     move || {
         let at = cursor.get()?;
-        let x = layout.with(|layout| layout.as_ref().map(|layout| layout.x(at)))?;
+        let (x, parts) = layout.with(|layout| {
+            layout
+                .as_ref()
+                .map(|layout| (layout.x(at), layout.proportions))
+        })?;
         Some(view! {
-            <path class="cursor" d=format!("M{x:.1} {:.1}V{:.1}", LATENCY.top, UPTIME.bottom())/>
+            <path class="cursor" d=format!("M{x:.1} {:.1}V{:.1}", parts.latency.top, parts.uptime.bottom())/>
         })
     }
 }

@@ -1,12 +1,15 @@
 use leptos::prelude::*;
 
+use crate::chart::layout::COMPACT;
 use crate::components::first_run::FirstRun;
+use crate::components::history_panel::HistoryPanel;
 use crate::components::kpi::KpiRow;
 use crate::components::ledger::LedgerLine;
 use crate::components::map::FleetMap;
 use crate::components::node_table::NodeTable;
 use crate::components::posture::PostureLine;
 use crate::components::worst::WorstNodes;
+use crate::state::history::{History, Subject};
 use crate::state::live::Live;
 
 /// The whole fleet in five seconds: sentence, figures, map, worst, everything.
@@ -21,13 +24,22 @@ pub(crate) fn Overview() -> impl IntoView {
             <LedgerLine/>
             <Show when=move || !first_run.get() fallback=|| view! { <FirstRun/> }>
                 <div class="overview-body">
-                    <div class="overview-side">
-                        <FleetMap/>
-                        <WorstNodes/>
-                    </div>
+                    <FleetMap/>
+                    <FleetHistory/>
+                    <WorstNodes/>
                     <NodeTable/>
                 </div>
             </Show>
         </div>
+    }
+}
+
+#[component]
+fn FleetHistory() -> impl IntoView {
+    let history = History::follow(Memo::new(|_| Subject::Fleet));
+    view! {
+        <HistoryPanel title="Whole fleet" history proportions=COMPACT>
+            <p>"The figures above start with the first sample."</p>
+        </HistoryPanel>
     }
 }

@@ -23,10 +23,12 @@ pub(crate) fn SystemPage() -> impl IntoView {
         spawn_local(async move {
             match api::status::get().await {
                 Ok(answer) => {
-                    drop(status.try_set(Some(answer)));
-                    drop(problem.try_set(None));
+                    status.try_set(Some(answer));
+                    problem.try_set(None);
                 }
-                Err(error) => drop(problem.try_set(Some(error))),
+                Err(error) => {
+                    problem.try_set(Some(error));
+                }
             }
         });
     };

@@ -32,9 +32,11 @@ impl Atlas {
                 match api::client::file(&url).await {
                     Ok(file) => {
                         let geography = Geography::decode(&file).map(Arc::new);
-                        drop(atlas.geography.try_set(geography));
+                        atlas.geography.try_set(geography);
                     }
-                    Err(_) => drop(atlas.asked.try_set_value(false)),
+                    Err(_) => {
+                        atlas.asked.try_set_value(false);
+                    }
                 }
             });
         }

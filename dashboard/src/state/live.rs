@@ -95,7 +95,7 @@ impl Live {
                 let skew = now.0 - browser_now().0;
                 let old = self.skew.try_get_untracked().unwrap_or(skew);
                 if (skew - old).abs() > 500_000 {
-                    drop(self.skew.try_set(skew));
+                    self.skew.try_set(skew);
                 }
                 Connection::Live
             }
@@ -105,13 +105,13 @@ impl Live {
             },
         };
         if before != Some(after) {
-            drop(self.connection.try_set(after));
+            self.connection.try_set(after);
         }
     }
 
     fn tick(self) {
         let now = self.engine_now();
-        drop(self.now.try_set(now));
+        self.now.try_set(now);
         let Some(Connection::Lost { since }) = self.connection.try_get_untracked() else {
             return;
         };

@@ -4,6 +4,7 @@
 pub(crate) mod atlas;
 pub(crate) mod backoff;
 pub(crate) mod fleet;
+pub(crate) mod history;
 pub(crate) mod live;
 pub(crate) mod order;
 pub(crate) mod posture;

@@ -208,6 +208,7 @@ mod tests {
     fn search_takes_every_word_from_any_field() {
         let mut tagged = node("probe-2", NodeState::Up);
         tagged.city = Some("Lagos".to_owned());
+        tagged.region = "Lagos State".to_owned();
         tagged.tags = vec!["fibre".to_owned()];
         let fleet = fleet(vec![node("probe-1", NodeState::Down), tagged]);
         let wanted = |text: &str| Wanted {

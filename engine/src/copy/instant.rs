@@ -11,6 +11,13 @@ const PG_EPOCH_UNIX_MICROS: i64 = 946_684_800_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PgInstant(pub UnixMicros);
 
+impl PgInstant {
+    /// As the binary formats have it. Accepted samples are thousands of years within the range.
+    pub(crate) fn wire(self) -> i64 {
+        self.0.0.saturating_sub(PG_EPOCH_UNIX_MICROS)
+    }
+}
+
 impl ToSql for PgInstant {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         out.put_i64(

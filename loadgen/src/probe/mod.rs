@@ -255,7 +255,12 @@ impl std::fmt::Display for Once {
                 writeln!(f, "\nsent to {}: {status}, {text}", self.sent_to)
             }
             Ok((status, text)) => writeln!(f, "\n{} refused it: {status}, {text}", self.sent_to),
-            Err(error) => writeln!(f, "\nno answer from {}: {error}", self.sent_to),
+            Err(error) => writeln!(
+                f,
+                "\nno answer from {}: {}",
+                self.sent_to,
+                measure::describe(error)
+            ),
         }
     }
 }

@@ -14,6 +14,7 @@ use fiber_contract::UnixMicros;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// Raised when a field changes its meaning.
 pub const FORMAT_VERSION: u32 = 1;
@@ -184,7 +185,13 @@ impl Report {
         let batch = u64::from(config.batch);
         let duration_s = config.duration.as_secs_f64();
         // A run cut short by hand is judged over the time it had.
-        let window_s = duration_s.min(result.elapsed.as_secs_f64()).max(1e-9);
+        let stopped = shared.stop.load(Ordering::Relaxed);
+        let elapsed_s = result.elapsed.as_secs_f64();
+        let window_s = if stopped {
+            duration_s.min(elapsed_s).max(1e-9)
+        } else {
+            duration_s
+        };
         Self {
             format_version: FORMAT_VERSION,
             began,

@@ -12,6 +12,7 @@
 //! fails there, call [`Rollups::forget`].
 
 mod bucket;
+mod fresh;
 mod open;
 mod sketch;
 mod store;
@@ -28,6 +29,7 @@ use crate::copy::session::Session;
 use crate::model::{NodeKey, SeriesKey};
 use crate::publish::notify::StoredSample;
 use fiber_contract::UnixMicros;
+use fresh::FreshRows;
 use open::{BucketKey, OpenBuckets};
 use store::Columns;
 
@@ -95,14 +97,39 @@ impl Rollups {
                     open.insert(key, bucket);
                 }
             }
-            let mut columns = Columns::default();
-            for delta in &deltas {
-                columns.push(&delta.key, add(open, delta));
-            }
-            columns.upsert(session, level).await?;
+            write_level(session, level, open, &deltas).await?;
         }
         Ok(())
     }
+}
+
+/// Adds to the buckets in memory, which all are there, and writes them.
+async fn write_level(
+    session: &mut Session,
+    level: &Level,
+    open: &mut OpenBuckets,
+    deltas: &[Delta],
+) -> Result<(), Error> {
+    let are_fresh = deltas
+        .iter()
+        .filter(|delta| !open.contains(&delta.key))
+        .count();
+    let (mut columns, mut fresh) = (Columns::default(), FreshRows::default());
+    for delta in deltas {
+        let bucket = add(open, delta);
+        if bucket.rev == 1 && are_fresh >= fresh::ROWS_MIN {
+            fresh.push(&delta.key, bucket);
+        } else {
+            columns.push(&delta.key, bucket);
+        }
+    }
+    if !fresh.is_empty() {
+        fresh.copy(session, level).await?;
+    }
+    if !columns.is_empty() {
+        columns.upsert(session, level).await?;
+    }
+    Ok(())
 }
 
 fn missing_keys(open: &OpenBuckets, deltas: &[Delta]) -> Vec<BucketKey> {

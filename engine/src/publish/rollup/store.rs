@@ -15,6 +15,7 @@ pub struct Level {
     pub table: &'static str,
     pub(super) load: &'static str,
     pub(super) upsert: &'static str,
+    pub(super) copy: &'static str,
 }
 
 macro_rules! level {
@@ -50,6 +51,13 @@ macro_rules! level {
                      p50 = excluded.p50, p95 = excluded.p95, p99 = excluded.p99,
                      sketch = excluded.sketch
                  WHERE r.rev = excluded.rev - 1"
+            ),
+            copy: concat!(
+                "COPY ",
+                $table,
+                " (series_key, bucket, node_key, rev, count, latency_count, latency_sum,
+                   latency_min, latency_max, loss_sum, uptime_sum, p50, p95, p99, sketch)
+                 FROM STDIN (FORMAT binary)"
             ),
         }
     };
@@ -152,6 +160,10 @@ impl Columns {
         }
         self.sketch
             .push((!bucket.sketch.is_empty()).then(|| bucket.sketch.to_bytes()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.series.is_empty()
     }
 
     pub(super) async fn upsert(&self, session: &mut Session, level: &Level) -> Result<(), Error> {
