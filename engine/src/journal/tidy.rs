@@ -85,8 +85,9 @@ impl Tidy {
     }
 
     /// Writes the spare's zeros, as far as it gets before the spare is taken. Syncing a write into
-    /// blocks that were written before needs no change of the file's map: measured on ext4 over
-    /// NVMe, 84 µs in place of 126 for 4 KiB, 109 in place of 169 for 64 KiB.
+    /// blocks that were written before needs no change of the file's map. Measured on ext4 over
+    /// NVMe with groups one after the other: 31 MB/s in place of 23 with 4 KiB, 360 in place of
+    /// 250 with 64 KiB, and about a tenth less with 1 MiB, where the disk itself is the limit.
     ///
     /// The lock is held for each step, so the journal's thread never waits for more than one, and
     /// no error of its own syncs can be reported here instead.

@@ -99,13 +99,11 @@ fn check(what: &str, small_journal: &Small, disk: &FakeDisk) -> Vec<GroupSeq> {
         );
     }
     goes_on(what, &mut rig, small_journal, found);
+    let durable = rig.durable();
     drop(rig);
-    assert_eq!(
-        Rig::open_with(disk, &small(OnDamage::Refuse))
-            .err()
-            .map(|e| e.to_string()),
-        None
-    );
+    let again = Rig::open_with(disk, &small(OnDamage::Refuse));
+    let again = again.unwrap_or_else(|error| panic!("{what}, the second time: {error}"));
+    assert_eq!(again.durable(), durable, "{what}: something is cut again");
     missing
 }
 
