@@ -75,6 +75,11 @@ pub const QUERY_CONNECTIONS_MAX: usize = 2_048;
 pub const HANDOFF_QUEUE: usize = 256;
 /// How long connections may finish once the end was asked for.
 pub const QUERY_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// The kernel's send buffer of a query connection (it doubles this): a megabyte a second over a
+/// path of 200 ms, and half a GiB in all at the worst.
+pub const QUERY_SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// The kernel drops a peer that acknowledges nothing, or keeps its window shut, for so long.
+pub const QUERY_UNACKED_DEADLINE: Duration = Duration::from_secs(20);
 /// Bodies being read by the query side, in KiB; an unknown length counts as the longest.
 pub const QUERY_BODIES_KIB_MAX: usize = 32 * 1024;
 const _: () = assert!(QUERY_BODIES_KIB_MAX * 1024 >= 3 * BODY_BYTES_MAX);

@@ -31,3 +31,16 @@ pub fn find_or_install() -> Result<PathBuf> {
     provision::install_packages(&["chromium"])?;
     find().context("apt-get installed chromium, but there is none on PATH")
 }
+
+/// The WebDriver server of that browser, installed if it is missing and this account may.
+pub fn driver_or_install() -> Result<PathBuf> {
+    const DRIVER: &str = "chromedriver";
+    if let Some(driver) = paths::find_on_path(DRIVER) {
+        return Ok(driver);
+    }
+    if !account::is_root() || paths::find_on_path("apt-get").is_none() {
+        bail!("no chromedriver here: `sudo apt-get install chromium-driver`");
+    }
+    provision::install_packages(&["chromium-driver"])?;
+    paths::find_on_path(DRIVER).context("apt-get installed chromium-driver, but it is not on PATH")
+}

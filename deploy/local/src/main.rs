@@ -84,7 +84,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Servers => print_servers(&stack::start_servers()?),
         Verb::Build => build::all()?,
         Verb::Dashboard => build::dashboard()?,
-        Verb::Browser => println!("{}", browser::find_or_install()?.display()),
+        Verb::Browser => {
+            println!("{}", browser::find_or_install()?.display());
+            println!("{}", browser::driver_or_install()?.display());
+        }
         Verb::Provision => {
             let programs = provision::server_programs()?;
             println!("{}", programs.postgres_bin_dir.display());

@@ -20,7 +20,8 @@ pub struct LiveSnapshot {
 pub struct LiveChange {
     pub now: UnixMicros,
     pub nodes: Vec<NodeChange>,
-    /// Nodes seen for the first time, whole.
+    /// Whole nodes: seen for the first time, or changed beyond what a `NodeChange` can say (a new
+    /// place, late samples inside the window). They replace what is known; apply them first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<NodeView>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

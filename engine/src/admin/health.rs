@@ -13,6 +13,8 @@ use tokio_postgres::{Client, NoTls};
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
+const NOT_CHECKED: &str = "not checked yet";
+
 #[derive(Debug)]
 pub struct Health {
     database: Mutex<Component>,
@@ -21,7 +23,7 @@ pub struct Health {
 impl Health {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            database: Mutex::new(component("down", Some("not checked yet"))),
+            database: Mutex::new(component("down", Some(NOT_CHECKED))),
         })
     }
 
@@ -30,6 +32,11 @@ impl Health {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(crate) fn database_is_known_down(&self) -> bool {
+        let known = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        known.state == "down" && known.detail.as_deref() != Some(NOT_CHECKED)
     }
 
     fn found(&self, now: Component) {

@@ -44,6 +44,8 @@ pub(crate) enum DatabaseError {
     Query(#[from] tokio_postgres::Error),
     #[error("no answer within the deadline")]
     Deadline,
+    #[error("the last check found it away")]
+    KnownDown,
 }
 
 impl Error {

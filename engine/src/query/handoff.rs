@@ -3,7 +3,10 @@
 use super::connection::serve_connection;
 use super::context::Context;
 use super::rewind::Rewind;
-use crate::limits::{HANDOFF_QUEUE, QUERY_CONNECTIONS_MAX, QUERY_DRAIN_DEADLINE};
+use crate::limits::{
+    HANDOFF_QUEUE, QUERY_CONNECTIONS_MAX, QUERY_DRAIN_DEADLINE, QUERY_SEND_BUFFER_BYTES,
+    QUERY_UNACKED_DEADLINE,
+};
 use bytes::Bytes;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -78,12 +81,19 @@ pub async fn run(mut receiver: HandoffReceiver, context: Arc<Context>) {
     }
 }
 
+/// Bounds what the kernel keeps for a peer that reads nothing: without it a live stream's snapshot
+/// disappears into megabytes of send buffer and the write deadline never starts.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    socket.set_send_buffer_size(QUERY_SEND_BUFFER_BYTES)?;
+    socket.set_tcp_user_timeout(Some(QUERY_UNACKED_DEADLINE))
+}
+
 async fn serve(handoff: Handoff, context: Arc<Context>) {
     let Handoff { stream, read, peer } = handoff;
-    let stream = stream
-        .set_nonblocking(true)
-        .and_then(|()| stream.set_nodelay(true))
-        .and_then(|()| tokio::net::TcpStream::from_std(stream));
+    let stream = prepare(&stream).and_then(|()| tokio::net::TcpStream::from_std(stream));
     match stream {
         Ok(stream) => serve_connection(Rewind::new(read, stream), peer, context).await,
         Err(error) => tracing::warn!(%peer, %error, "take over a connection"),

@@ -120,7 +120,7 @@ pub(super) async fn answer_page(
     params: &Params,
 ) -> Result<Response<Body>, Error> {
     let asked = Asked::parse(params, UnixMicros::now())?;
-    let session = Session::open(&context.pool).await?;
+    let session = Session::for_request(context).await?;
     let rows = session
         .query(
             PAGE,

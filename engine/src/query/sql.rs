@@ -1,5 +1,6 @@
 //! The way to the database for reading: a small pool, read-only sessions, deadlines on both sides.
 
+use super::context::Context;
 use super::error::DatabaseError;
 use crate::config::Database;
 use crate::limits::{QUERY_DB_CONNECTIONS, QUERY_DEADLINE, QUERY_STATEMENT_TIMEOUT};
@@ -47,6 +48,16 @@ impl Session {
         Ok(Self {
             client: pool.get().await?,
         })
+    }
+
+    /// For a request: at once an error while the background check finds the database away, so that
+    /// a crowd of requests does not sit out the deadline. A read host of its own is not judged by
+    /// the writer's.
+    pub(crate) async fn for_request(context: &Context) -> Result<Self, DatabaseError> {
+        if context.config.database.read_host.is_none() && context.health.database_is_known_down() {
+            return Err(DatabaseError::KnownDown);
+        }
+        Self::open(&context.pool).await
     }
 
     /// Prepared once per connection; the values travel apart from the text.

@@ -143,6 +143,7 @@ impl Settings {
             "FIBER_DRIVER",
             "FIBER_ROLE",
             "FIBER_JOURNAL_BYTES_MAX",
+            "FIBER_JOURNAL_ON_DAMAGE",
         ] {
             if let Some(value) = self.given(name) {
                 env.push((name.to_owned(), value));

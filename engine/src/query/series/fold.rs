@@ -109,7 +109,9 @@ impl RollupFold {
 
 fn point(start: UnixMicros, bucket: &Bucket) -> SeriesPoint {
     let (min, max) = (bucket.latency_min, bucket.latency_max);
-    let quantiles = bucket.sketch.quantiles(SHARES);
+    let quantiles = bucket
+        .sketch
+        .quantiles(SHARES.map(|share| rank_share(share, bucket.sketch.count())));
     // The extremes are known exactly, so no estimate may pass them.
     let bounded = |value: f64| match (min, max) {
         (Some(min), Some(max)) => Some(narrow(value).clamp(min, max)),
@@ -130,6 +132,13 @@ fn point(start: UnixMicros, bucket: &Bucket) -> SeriesPoint {
         loss: mean(bucket.loss_sum, count).unwrap_or_default(),
         uptime: mean(bucket.uptime_sum, count).unwrap_or_default(),
     }
+}
+
+/// What to ask a sketch for so that it answers by nearest rank, as the raw rows do: it takes the
+/// sample of rank `floor(q × (count − 1))`, and a half keeps the product clear of rounding.
+fn rank_share(share: f64, count: u64) -> f64 {
+    let rank = (share * count as f64).ceil().max(1.0) - 1.0;
+    (rank + 0.5) / (count.saturating_sub(1).max(1)) as f64
 }
 
 fn mean(sum: f64, count: u64) -> Option<f32> {
@@ -197,6 +206,27 @@ mod tests {
             "{raw:?} {rollup:?}"
         );
         assert!((raw.loss - 100.0 / 201.0).abs() < 1e-4 && (raw.loss - rollup.loss).abs() < 1e-4);
+    }
+
+    #[test]
+    fn few_samples_have_the_same_percentiles_from_either_source() {
+        for count in 1..=40_u8 {
+            let (mut raw, mut bucket) = (RawFold::new(60), Bucket::new(NodeKey(1)));
+            for at in 0..count {
+                let sample = sample(0, Some(f32::from(at) * 10.0 + 1.0));
+                raw.add(sample.time, sample.latency_ms, 100.0, 0.0);
+                bucket.add(&sample);
+            }
+            let (raw, rollup) = (raw.points()[0], point(UnixMicros(0), &bucket));
+            for (raw, rollup) in [
+                (raw.p50, rollup.p50),
+                (raw.p90, rollup.p90),
+                (raw.p95, rollup.p95),
+                (raw.p99, rollup.p99),
+            ] {
+                assert!(close(rollup, raw), "{raw:?} {rollup:?} of {count}");
+            }
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) async fn answer(context: &Context, params: &Params) -> Result<Respons
         _ => None,
     };
     let interval_s = interval_s.unwrap_or(INTERVAL_DEFAULT_S);
-    let session = Session::open(&context.pool).await?;
+    let session = Session::for_request(context).await?;
     let keys = source::series_keys(&session, &asked.selection).await?;
     let plan = Plan::choose(&asked, keys.len(), interval_s)?;
     let read = source::read(&session, &plan, &keys).await?;

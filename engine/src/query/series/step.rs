@@ -98,7 +98,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn choose(asked: &Asked, series: usize, interval_s: f64) -> Result<Self, Error> {
-        let span_s = (asked.to.0 - asked.from.0) / MICROS_PER_S + 1;
+        let span_s = (asked.to.0 - asked.from.0 + MICROS_PER_S - 1) / MICROS_PER_S;
         let step_s = match asked.step {
             Step::Auto => auto(asked, span_s, series, interval_s),
             Step::Seconds(step_s) => step_s,
@@ -217,6 +217,8 @@ mod tests {
         ] {
             assert!(Step::parse(step).is_err(), "{step}");
         }
+        let hour = asked(Selection::Fleet, 3_600, Step::Seconds(1));
+        assert!(Plan::choose(&hour, 1, 10.0).is_ok());
         let day = asked(Selection::Fleet, 86_400, Step::Seconds(10));
         assert!(
             Plan::choose(&day, 1, 10.0)

@@ -1,0 +1,17 @@
+//! The whole system: the engine as it ships, TimescaleDB, Redis and Chromium, all real.
+//!
+//! One module per promise. Tests share one PostgreSQL, each in a database of its own, unless they
+//! stop or kill it. They judge behaviour, never speed: every wait has a bound that only says when
+//! to stop hoping.
+
+mod support;
+
+mod drain;
+mod duplicates;
+mod hostile;
+mod ingest;
+mod outage;
+mod page;
+mod probe;
+mod query;
+mod recovery;
