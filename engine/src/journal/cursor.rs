@@ -17,6 +17,7 @@ use fiber_contract::UnixMicros;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -133,7 +134,8 @@ impl Feed {
                     let asked = GroupSeq(next.0 - 1);
                     return Err(OpenError::Behind { asked, durable });
                 }
-                if next > durable {
+                let announced = GroupSeq(self.shared.announced_seq.load(Ordering::Acquire));
+                if next > announced {
                     return Ok(None);
                 }
                 // Handed over between the look and the announcement.
@@ -141,7 +143,7 @@ impl Feed {
                     return Ok(Some(group));
                 }
                 let (shared, from) = (Arc::clone(&self.shared), self.cursor.position);
-                let read = move || read_chunk(&shared, from, durable);
+                let read = move || read_chunk(&shared, from, announced);
                 self.cursor.reading = Some(tokio::task::spawn_blocking(read));
             }
             if let Some(reading) = &mut self.cursor.reading {

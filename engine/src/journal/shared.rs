@@ -9,7 +9,7 @@ use crate::model::{GroupSeq, JournalId};
 use fiber_contract::UnixMicros;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -24,6 +24,9 @@ pub(super) struct Shared {
     pub(super) segment_bytes: u64,
     pub(super) stats: Arc<Stats>,
     pub(super) hand_off: HandOff<Handed>,
+    /// The last group that is in the hand-off or was offered to it; what is missing there has to
+    /// come from disk.
+    pub(super) announced_seq: AtomicU64,
     /// Oldest first; the last is the active one.
     segments: Mutex<VecDeque<Segment>>,
     marks: Mutex<Marks>,
@@ -84,6 +87,7 @@ impl Shared {
             segment_bytes: options.segment_bytes,
             stats: Arc::new(stats),
             hand_off: HandOff::new(SEALED_GROUPS_MAX, SEALED_BYTES_MAX),
+            announced_seq: AtomicU64::new(recovered_through.0),
             segments: Mutex::new(segments),
             marks: Mutex::new(marks),
             spare: Mutex::default(),

@@ -118,35 +118,40 @@ impl Writer {
         self.active.offset += bytes.len() as u64;
         let seq = self.next_seq;
         self.next_seq = seq.next();
-        Ok(Written {
+        let written = Written {
             seq,
             samples,
             sealed_at,
             bytes,
-        })
+        };
+        self.count(&written, entries.len());
+        Ok(written)
+    }
+
+    /// Before the answers and the hand-off: whoever has heard of a group sees it counted.
+    fn count(&self, written: &Written, records: usize) {
+        let stats = &self.shared.stats;
+        self.show_active();
+        stats.groups.fetch_add(1, Ordering::Relaxed);
+        stats.records.fetch_add(records as u64, Ordering::Relaxed);
+        stats
+            .samples
+            .fetch_add(u64::from(written.samples), Ordering::Relaxed);
+        stats
+            .bytes_written
+            .fetch_add(written.bytes.len() as u64, Ordering::Relaxed);
+        self.shared.add_mark(written.seq, written.sealed_at);
+        stats.durable_seq.store(written.seq.0, Ordering::Release);
     }
 
     fn publish(&self, written: Written) {
         let Written {
             seq,
             samples,
-            sealed_at,
             bytes,
+            ..
         } = written;
-        let stats = &self.shared.stats;
-        self.show_active();
-        stats.groups.fetch_add(1, Ordering::Relaxed);
-        stats
-            .samples
-            .fetch_add(u64::from(samples), Ordering::Relaxed);
-        stats
-            .bytes_written
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.shared.add_mark(seq, sealed_at);
         let records = group::records(&bytes, &group::head(&bytes)).expect("made by encode");
-        stats
-            .records
-            .fetch_add(records.len() as u64, Ordering::Relaxed);
         let group = Group {
             seq,
             durable_at: Instant::now(),
@@ -168,9 +173,12 @@ impl Writer {
             )
             .is_err()
         {
-            stats.not_handed_over.fetch_add(1, Ordering::Relaxed);
+            self.shared
+                .stats
+                .not_handed_over
+                .fetch_add(1, Ordering::Relaxed);
         }
-        stats.durable_seq.store(seq.0, Ordering::Release);
+        self.shared.announced_seq.store(seq.0, Ordering::Release);
         self.shared.hand_off.wake();
     }
 

@@ -284,3 +284,30 @@ fn a_crash_in_the_middle_of_quarantine_costs_nothing_more() {
         }
     }
 }
+
+#[test]
+fn two_decayed_groups_at_the_end_are_damage_and_not_a_torn_write() {
+    let small = build();
+    let (name, seqs) = &small.segments[2];
+    let mut bad = small.disk.read(name).unwrap();
+    let content = |seq: u64| {
+        let fill = u8::try_from(seq).unwrap();
+        bad.windows(20)
+            .position(|window| window == [fill; 20])
+            .unwrap()
+    };
+    let last = seqs.end - 1;
+    for at in [content(last - 1), content(last)] {
+        bad[at] ^= 1;
+    }
+    let disk = small.disk.copy();
+    disk.plant(name, &bad);
+    let Err(OpenError::Damaged { damages }) = Rig::open_with(&disk, &small_options()) else {
+        panic!("opened as if nothing was lost");
+    };
+    assert_eq!(damages[0].lost, Some((GroupSeq(last - 1), GroupSeq(last))));
+    assert_eq!(
+        check("two at the end", &small, &disk),
+        [GroupSeq(last - 1), GroupSeq(last)]
+    );
+}

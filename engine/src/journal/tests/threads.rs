@@ -284,7 +284,7 @@ fn a_reader_that_falls_behind_reads_from_disk_in_order() {
         }
         assert!(stats.groups_not_handed_over() > 0);
         while expected <= stats.durable_seq() {
-            assert_eq!(feed.try_next().await.unwrap().unwrap().seq, expected);
+            assert_eq!(feed.next().await.unwrap().seq, expected);
             expected = expected.next();
         }
         assert!(feed.try_next().await.unwrap().is_none());
@@ -373,4 +373,45 @@ fn inspection_tells_what_is_there_and_touches_nothing() {
             .contains("groups 1 to 1 lost")
     );
     assert_eq!(std::fs::read(&segment).unwrap(), bytes);
+}
+
+#[test]
+fn a_reader_that_never_waits_sees_every_group_once_and_no_error() {
+    const GROUPS: u64 = 20_000;
+    let disk = FakeDisk::new(1);
+    let Running {
+        appender,
+        mut feed,
+        threads,
+        ..
+    } = start_fake(&disk);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            block_on(async {
+                for _ in 0..GROUPS {
+                    while appender.has_room(100) == Err(Refused::Full) {
+                        std::thread::yield_now();
+                    }
+                    appender
+                        .try_append(vec![1; 100], 1)
+                        .unwrap()
+                        .await
+                        .unwrap()
+                        .unwrap();
+                }
+            });
+        });
+        block_on(async {
+            let mut expected = GroupSeq(1);
+            while expected <= GroupSeq(GROUPS) {
+                if let Some(group) = feed.try_next().await.unwrap() {
+                    assert_eq!(group.seq, expected);
+                    feed.release(expected);
+                    expected = expected.next();
+                }
+            }
+        });
+    });
+    drop(feed);
+    threads.stop();
 }
