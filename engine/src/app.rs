@@ -52,7 +52,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         driver,
         journal.appender,
         journal.feed,
-        journal.stats,
+        &journal.stats,
     )?;
     tracing::info!(
         address = %stages.cores.address,
@@ -123,7 +123,7 @@ impl Stages {
         driver: Chosen,
         appender: journal::Appender,
         feed: journal::Feed,
-        journal: Arc<Stats>,
+        journal: &Arc<Stats>,
     ) -> anyhow::Result<Self> {
         let (intake, drain) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new(config.ingest_cores.get());
@@ -148,17 +148,12 @@ impl Stages {
         let mut tasks = JoinSet::new();
         let writer = copy::Context {
             database: config.database.connection(),
-            status: Arc::clone(&status),
+            status,
             watch: watch.clone(),
             replay_through: journal.durable_seq(),
         };
-        tasks.spawn(copy::run(
-            writer,
-            feed,
-            committed,
-            Arc::clone(&metrics),
-            drain.clone(),
-        ));
+        let copied = copy::run(writer, feed, committed, Arc::clone(&metrics), drain.clone());
+        tasks.spawn(copied);
         let sources = live::Sources {
             committed: publish,
             metrics: Arc::clone(&metrics),
@@ -166,27 +161,19 @@ impl Stages {
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
-        tasks.spawn(health::run(
-            Arc::clone(&health),
-            Arc::clone(config),
-            drain.clone(),
-        ));
-        let sources = coordination::Sources {
-            instance: config.instance.clone(),
-            metrics: Arc::clone(&metrics),
-            etl: etl.clone(),
-        };
-        let redis = coordination::run(
-            coordination.clone(),
-            config.redis_url.clone(),
-            sources,
-            drain.clone(),
+        watch_servers(
+            &mut tasks,
+            config,
+            &health,
+            &coordination,
+            &metrics,
+            &etl,
+            &drain,
         );
-        tasks.spawn(redis);
         let context = query::Context::new(Parts {
             config: Arc::clone(config),
             metrics,
-            journal: journal_reading(&journal, &watch),
+            journal: journal_reading(journal, &watch),
             etl,
             driver: driver.as_str(),
             pool,
@@ -194,10 +181,7 @@ impl Stages {
             coordination,
             live: hub,
             ingest: Arc::clone(&admit) as Arc<dyn query::IngestService>,
-            assets: match &config.dashboard_dir {
-                Some(dir) => Assets::load(dir).context("load the dashboard")?,
-                None => Assets::missing(),
-            },
+            assets: assets(config)?,
             shutdown: intake.clone(),
         });
         tasks.spawn(handoff::run(from_cores, context));
@@ -211,6 +195,42 @@ impl Stages {
             drain,
         })
     }
+}
+
+fn assets(config: &Config) -> anyhow::Result<Assets> {
+    match &config.dashboard_dir {
+        Some(dir) => Assets::load(dir).context("load the dashboard"),
+        None => Ok(Assets::missing()),
+    }
+}
+
+/// The tasks that look after the database and Redis.
+fn watch_servers(
+    tasks: &mut JoinSet<()>,
+    config: &Arc<Config>,
+    health: &Arc<Health>,
+    coordination: &Coordination,
+    metrics: &Arc<Metrics>,
+    etl: &Reading<EtlStatus>,
+    drain: &Shutdown,
+) {
+    tasks.spawn(health::run(
+        Arc::clone(health),
+        Arc::clone(config),
+        drain.clone(),
+    ));
+    let sources = coordination::Sources {
+        instance: config.instance.clone(),
+        metrics: Arc::clone(metrics),
+        etl: etl.clone(),
+    };
+    let url = config.redis_url.clone();
+    tasks.spawn(coordination::run(
+        coordination.clone(),
+        url,
+        sources,
+        drain.clone(),
+    ));
 }
 
 fn etl_reading(status: &Arc<CopyStatus>, metrics: &Arc<Metrics>) -> Reading<EtlStatus> {

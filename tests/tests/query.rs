@@ -80,6 +80,23 @@ fn percentiles_over_time_are_those_of_the_samples() -> Result<()> {
         .map(|p| p["count"].as_u64().unwrap())
         .sum();
     ensure!(sum == 100, "{fine}");
+    Ok(())
+}
+
+#[test]
+fn raw_samples_come_newest_first_page_by_page() -> Result<()> {
+    let stack = Stack::start()?;
+    let metrics: Vec<_> = (1..=100)
+        .map(|nth| {
+            let mut body = sample("n", 1_000 - nth);
+            body["latency_ms"] = json!(nth);
+            body
+        })
+        .collect();
+    let body = json!({"node_id": "n", "metrics": metrics}).to_string();
+    let request = post(&stack.engine, "/api/push", &[], body.as_bytes());
+    ensure!(exchange(&stack.engine, &request)?.status == 202);
+    stack.await_rows(100)?;
     let raw = get(&stack.engine, "/api/metrics?node_id=n&limit=60")?;
     ensure!(
         raw["data"].as_array().unwrap().len() == 60 && raw["data"][0]["latency_ms"] == 100.0,

@@ -146,13 +146,19 @@ fn Drawing(layout: Layout) -> impl IntoView {
     view! {
         {times}
         {panels}
-        {holes}
-        <path class="band outer" d=layout.band_p90_p99/>
-        <path class="band inner" d=layout.band_p50_p90/>
-        <path class="line" d=layout.line_p50/>
-        <path class="bars loss" d=layout.loss_bars/>
-        <path class="bars uptime" d=layout.uptime_bars/>
-        <path class="bars outage" d=layout.outage_bars/>
+        // The newest step may end after the range does.
+        <clipPath id="plot">
+            <rect x=LEFT.to_string() y="0" width=right.to_string() height=uptime.bottom().to_string()/>
+        </clipPath>
+        <g clip-path="url(#plot)">
+            {holes}
+            <path class="band outer" d=layout.band_p90_p99/>
+            <path class="band inner" d=layout.band_p50_p90/>
+            <path class="line" d=layout.line_p50/>
+            <path class="bars loss" d=layout.loss_bars/>
+            <path class="bars uptime" d=layout.uptime_bars/>
+            <path class="bars outage" d=layout.outage_bars/>
+        </g>
     }
 }
 

@@ -10,7 +10,9 @@ use fiber_contract::time::MICROS_PER_S;
 /// Points that `auto` aims at: about one for every three pixels of a wide chart.
 const AUTO_POINTS: i64 = 300;
 /// Rows that `auto` may read; a group of thousands gets coarser buckets instead of a slow answer.
-const AUTO_ROWS_MAX: i64 = 60_000;
+/// Two thousand series over an hour by the minute stay within it: the next coarser table would
+/// leave that chart with one point.
+const AUTO_ROWS_MAX: i64 = 120_000;
 /// Steps that people read easily, ascending.
 const STEPS_S: [u32; 18] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
@@ -174,6 +176,7 @@ mod tests {
         check(&node, 7 * 86_400, 1, (3_600, "rollup_1h"));
         check(&Selection::Fleet, 900, 60, (60, "rollup_1m"));
         check(&Selection::Fleet, 3_600, 60, (60, "rollup_1m"));
+        check(&Selection::Fleet, 3_600, 2_000, (60, "rollup_1m"));
         check(&Selection::Fleet, 6 * 3_600, 60, (120, "rollup_1m"));
         check(&Selection::Fleet, 86_400, 60, (3_600, "rollup_1h"));
         check(&Selection::Fleet, 86_400, 1_000, (3_600, "rollup_1h"));

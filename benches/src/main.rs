@@ -1,0 +1,90 @@
+//! `fiber-benches`: arguments → figures → `RESULTS.md`.
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum as _};
+use fiber_benches::figures::{Bench, Figure};
+use fiber_benches::{Size, disk, hello, report};
+use fiber_local::workspace_root;
+use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures the system against yardsticks on the same machine and writes benches/RESULTS.md.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    server: Option<Server>,
+    /// Tiny runs: shows that everything works, the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Only these figures; prints them, and writes no file unless --out says so
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Figure>,
+    /// Where the results go [default: benches/RESULTS.md for a full run, else nowhere]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Pairs of each figure
+    #[arg(long)]
+    pairs: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Server {
+    /// The bare server that requests are compared with
+    #[command(hide = true)]
+    Hello { port: u16 },
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Some(Server::Hello { port }) = cli.server {
+        let cores = std::thread::available_parallelism()?.get();
+        return hello::serve(([127, 0, 0, 1], port).into(), cores);
+    }
+    let mut size = if cli.quick { Size::QUICK } else { Size::FULL };
+    size.pairs = cli.pairs.unwrap_or(size.pairs).max(1);
+    let figures = chosen(&cli);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: String = load
+        .split_whitespace()
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let sync = disk::sync_cost(size.flushes)?;
+    println!(
+        "load {load}; fdatasync p50 {:?} p99 {:?}",
+        sync.p50, sync.p99
+    );
+    let mut bench = Bench::new(size);
+    let mut sections = Vec::new();
+    for figure in figures {
+        let section = bench
+            .run(figure)
+            .with_context(|| format!("measure {figure:?}"))?;
+        println!(
+            "\n{} {}: {} (target {})\n{}",
+            section.id, section.title, section.headline, section.target, section.text
+        );
+        sections.push(section);
+    }
+    let full = cli.only.is_empty() && !cli.quick;
+    let default = full.then(|| workspace_root().join("benches/RESULTS.md"));
+    if let Some(path) = cli.out.or(default) {
+        let text = report::render(size, sync, &load, &sections);
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn chosen(cli: &Cli) -> Vec<Figure> {
+    if !cli.only.is_empty() {
+        return cli.only.clone();
+    }
+    let all = Figure::value_variants().iter().copied();
+    // Criterion's own smoke is `cargo test`.
+    all.filter(|figure| !cli.quick || *figure != Figure::Micro)
+        .collect()
+}
