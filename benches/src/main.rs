@@ -46,12 +46,7 @@ fn main() -> Result<()> {
     let mut size = if cli.quick { Size::QUICK } else { Size::FULL };
     size.pairs = cli.pairs.unwrap_or(size.pairs).max(1);
     let figures = chosen(&cli);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: String = load
-        .split_whitespace()
-        .take(3)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let load = load_average();
     let sync = disk::sync_cost(size.flushes)?;
     println!(
         "load {load}; fdatasync p50 {:?} p99 {:?}",
@@ -72,11 +67,19 @@ fn main() -> Result<()> {
     let full = cli.only.is_empty() && !cli.quick;
     let default = full.then(|| workspace_root().join("benches/RESULTS.md"));
     if let Some(path) = cli.out.or(default) {
+        let load = format!("{load}, after it: {}", load_average());
         let text = report::render(size, sync, &load, &sections);
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         println!("written to {}", path.display());
     }
     Ok(())
+}
+
+/// Over 1, 5 and 15 minutes. What the run itself adds is in the second reading only.
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let parts: Vec<_> = text.split_whitespace().take(3).collect();
+    parts.join(" ")
 }
 
 fn chosen(cli: &Cli) -> Vec<Figure> {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 /// Raised when a figure changes its meaning.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// One figure: a headline for the table on top, and how it came about.
 #[derive(Clone, Debug)]
