@@ -24,7 +24,9 @@ pub struct Rig {
 
 impl Rig {
     pub fn start() -> Result<Self> {
-        raise_open_files_limit();
+        if let Err(error) = fiber_loadgen::fleet::raise_open_files_limit() {
+            eprintln!("the limit of open files stays as it is: {error}");
+        }
         Ok(Self {
             postgres: Postgres::with_options(PostgresOptions {
                 shared_buffers_mb: 512,
@@ -209,18 +211,5 @@ impl Hello {
 impl Drop for Hello {
     fn drop(&mut self) {
         drop(self.running.kill());
-    }
-}
-
-/// Thousands of connections need more than the usual soft limit; servers started later inherit it.
-fn raise_open_files_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        eprintln!("the limit of open files stays as it is: {error}");
     }
 }

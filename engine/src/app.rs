@@ -157,7 +157,6 @@ impl Stages {
         tasks.spawn(copied);
         let sources = live::Sources {
             committed: publish,
-            metrics: Arc::clone(&metrics),
             etl: etl.clone(),
             accounts,
             pool: pool.clone(),

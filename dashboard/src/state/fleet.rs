@@ -232,7 +232,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn fleet(nodes: Vec<NodeView>) -> Fleet {
+    pub(crate) fn fleet(nodes: Vec<NodeView>) -> Fleet {
         let mut fleet = Fleet::default();
         fleet.apply_snapshot(LiveSnapshot {
             now: UnixMicros::from_secs(100),

@@ -136,21 +136,10 @@ fn matches(node: &Node, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use fiber_contract::live::{LiveSnapshot, LiveTotals};
-    use fiber_contract::{NodeView, UnixMicros};
+    use fiber_contract::NodeView;
 
-    use super::super::fleet::tests::node;
+    use super::super::fleet::tests::{fleet, node};
     use super::*;
-
-    fn fleet(nodes: Vec<NodeView>) -> Fleet {
-        let mut fleet = Fleet::default();
-        fleet.apply_snapshot(LiveSnapshot {
-            now: UnixMicros::from_secs(100),
-            nodes,
-            totals: LiveTotals::default(),
-        });
-        fleet
-    }
 
     fn check(fleet: &Fleet, wanted: &Wanted, expect: &[&str]) {
         assert_eq!(rows(fleet, wanted), expect, "{wanted:?}");

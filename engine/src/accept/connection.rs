@@ -4,10 +4,11 @@ use super::chunked::Decoder;
 use super::http1::{self, Framing, Head};
 use super::listener::Core;
 use super::respond;
-use crate::admit::{Admitted, Reply, RequestHead, Route, Timer, TraceId};
+use crate::admit::{Admitted, Reply, RequestHead, Route, Timer};
 use crate::limits::{
     BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, WRITE_DEADLINE,
 };
+use crate::model::TraceId;
 use crate::parse::Reject;
 use crate::query::handoff::Handoff;
 use bytes::Bytes;

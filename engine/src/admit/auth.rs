@@ -25,8 +25,13 @@ impl TokenDigest {
         else {
             return false;
         };
-        let digest: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
-        scheme.eq_ignore_ascii_case(b"bearer ") & bool::from(digest.ct_eq(&self.0))
+        scheme.eq_ignore_ascii_case(b"bearer ") & self.matches(token.trim_ascii())
+    }
+
+    /// True for the secret itself.
+    pub fn matches(&self, token: &[u8]) -> bool {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        digest.ct_eq(&self.0).into()
     }
 }
 

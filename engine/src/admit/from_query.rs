@@ -1,9 +1,9 @@
 //! Pushes that arrive on a connection of the query side, through the same two steps.
 
-use super::head::{RequestHead, Route, TraceId};
+use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Timer};
-use crate::query::{IngestReply, IngestRequest, IngestRoute, IngestService};
+use crate::query::{IngestReply, IngestRequest, IngestService};
 use futures_util::future::BoxFuture;
 use hyper::header::{
     CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -24,19 +24,15 @@ impl Timer for TokioTimer {
 impl IngestService for Admit {
     fn handle(&self, request: IngestRequest) -> BoxFuture<'_, IngestReply> {
         Box::pin(async move {
-            let route = match request.route {
-                IngestRoute::Push => Route::Push,
-                IngestRoute::Ingest => Route::Ingest,
-            };
-            let trace_id = TraceId::of(Some(request.trace_id.as_bytes()));
+            let trace_id = request.trace_id;
             let head = head_of(&request.headers, request.query.as_deref());
-            let reply = match self.head(route, &head, Some(request.body.len())) {
+            let reply = match self.head(request.route, &head, Some(request.body.len())) {
                 Ok(admitted) => {
                     self.body(
                         QUERY_SIDE,
                         admitted,
                         trace_id,
-                        request.body.to_vec(),
+                        request.body.into(),
                         TokioTimer,
                     )
                     .await

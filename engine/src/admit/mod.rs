@@ -18,7 +18,7 @@ mod service;
 
 pub use auth::TokenDigest;
 pub use batch_ids::BatchIds;
-pub use head::{Ack, Admitted, RequestHead, Route, TraceId};
+pub use head::{Ack, Admitted, RequestHead, Route};
 pub use in_flight::{InFlight, Permit};
 pub use rate::{Quota, RateLimiter};
 pub use reply::{Reply, render_reject};

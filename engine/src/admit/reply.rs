@@ -1,7 +1,7 @@
 //! An answer, before it is written in either runtime's way.
 
-use super::head::TraceId;
 use super::rate::Quota;
+use crate::model::TraceId;
 use crate::parse::Reject;
 use fiber_contract::ErrorBody;
 use fiber_contract::ingest::{IngestAnswer, IngestData};

@@ -2,7 +2,7 @@
 
 use super::auth::TokenDigest;
 use super::batch_ids::{BatchIds, Seen};
-use super::head::{self, Ack, Admitted, RequestHead, Route, TraceId};
+use super::head::{self, Ack, Admitted, RequestHead, Route};
 use super::in_flight::InFlight;
 use super::rate::{Quota, RateLimiter};
 use super::reply::{Reply, render_reject};
@@ -11,7 +11,7 @@ use crate::copy::CommitWatch;
 use crate::journal::record::Record;
 use crate::journal::{Appender, CommitFailed, Refused};
 use crate::limits::COMMITTED_ACK_WAIT;
-use crate::model::GroupSeq;
+use crate::model::{GroupSeq, TraceId};
 use crate::parse::{Parsed, Reject, Scratch, parse};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{IngestCounters, Metrics};

@@ -1,5 +1,6 @@
 //! Ids and positions. A journal is named by its id; a group by (journal, sequence); sequences of
-//! one journal have no holes and are never reused, so their order is the order of durability.
+//! one journal only grow and are never reused, so their order is the order of durability. Recovery
+//! may leave out some, which were cut as torn or lost to damage.
 
 use std::fmt;
 use uuid::Uuid;

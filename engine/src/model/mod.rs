@@ -2,6 +2,8 @@
 
 pub mod ids;
 pub mod series;
+mod trace;
 
 pub use ids::{BatchId, GroupSeq, JournalId};
 pub use series::{NodeKey, NodePlace, SeriesKey, SeriesName};
+pub use trace::TraceId;

@@ -1,27 +1,25 @@
 //! Who may ask. Open in development; otherwise the shared secret as a bearer token.
 
+use crate::admit::TokenDigest;
 use crate::config::{Environment, Secret};
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 #[derive(Debug)]
 pub(crate) struct Authorizer {
     open: bool,
-    /// Digests have one length, so the comparison tells nothing about the secret's.
-    digest: [u8; 32],
+    token: TokenDigest,
 }
 
 impl Authorizer {
     pub(crate) fn new(environment: Environment, secret: &Secret) -> Self {
         Self {
             open: environment == Environment::Dev,
-            digest: digest(secret.expose().as_bytes()),
+            token: TokenDigest::of(secret),
         }
     }
 
     pub(crate) fn allows(&self, headers: &HeaderMap) -> bool {
-        self.open || bearer(headers).is_some_and(|token| digest(token).ct_eq(&self.digest).into())
+        self.open || bearer(headers).is_some_and(|token| self.token.matches(token))
     }
 }
 
@@ -34,10 +32,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     }
     let (scheme, token) = field.split_at_checked(7)?;
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::respond::{Body, TraceId};
+use super::respond::Body;
+use crate::admit::Route;
 use crate::limits::{BODY_WINDOW, BODY_WINDOW_BYTES_MIN};
+use crate::model::TraceId;
 use bytes::{Bytes, BytesMut};
 use fiber_contract::limits::BODY_BYTES_MAX;
 use futures_util::future::BoxFuture;
@@ -17,25 +19,17 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IngestRoute {
-    /// `POST /api/push`
-    Push,
-    /// `POST /api/ingest`
-    Ingest,
-}
-
 /// A whole request, its body still as sent (`Content-Encoding` included).
 #[derive(Debug)]
 pub struct IngestRequest {
-    pub route: IngestRoute,
+    pub route: Route,
     pub headers: HeaderMap,
     pub body: Bytes,
     /// After the `?`, not decoded.
     pub query: Option<String>,
     pub peer: SocketAddr,
     /// The client's trace id if it sent a sane one, else a new one.
-    pub trace_id: String,
+    pub trace_id: TraceId,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +48,7 @@ pub trait IngestService: Send + Sync {
 const BUDGET_UNIT_BYTES: usize = 1024;
 
 pub(crate) async fn handle(
-    route: IngestRoute,
+    route: Route,
     request: Request<Incoming>,
     peer: SocketAddr,
     context: &Context,
@@ -76,7 +70,7 @@ pub(crate) async fn handle(
         body,
         query: head.uri.query().map(str::to_owned),
         peer,
-        trace_id: trace_id.as_str().to_owned(),
+        trace_id: trace_id.clone(),
     };
     let reply = context.ingest.handle(request).await;
     drop(budget);

@@ -35,7 +35,7 @@ mod write_deadline;
 pub use connection::serve_connection;
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
-pub use ingest::{IngestReply, IngestRequest, IngestRoute, IngestService};
+pub use ingest::{IngestReply, IngestRequest, IngestService};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Answers: the body type, the frames around data and errors, and the trace id.
 
 use super::error::Error;
+use crate::model::TraceId;
 use bytes::Bytes;
 use fiber_contract::ErrorBody;
 use fiber_contract::query::{Answer, Meta};
@@ -15,12 +16,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACE_ID_BYTES_MAX: usize = 128;
 
 /// Whole in memory, or made as it goes.
 #[derive(Debug)]
@@ -63,30 +62,16 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// Follows one request through answers and logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TraceId(String);
+/// The id that the client sent, or a new one.
+pub(crate) fn trace_id(headers: &HeaderMap) -> TraceId {
+    let sent = headers.get(TRACE_ID).or_else(|| headers.get(REQUEST_ID));
+    TraceId::of(sent.map(HeaderValue::as_bytes))
+}
 
-impl TraceId {
-    /// The client's own if it is sane, else a new one.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(TRACE_ID).or_else(|| headers.get(REQUEST_ID));
-        let sane = sent.and_then(|value| value.to_str().ok()).filter(|text| {
-            (1..=TRACE_ID_BYTES_MAX).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_graphic())
-        });
-        Self(sane.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Puts it on an answer that does not carry one yet.
-    pub(crate) fn mark(&self, response: &mut Response<Body>) {
-        if let Ok(value) = HeaderValue::from_str(&self.0) {
-            response.headers_mut().entry(TRACE_ID).or_insert(value);
-        }
+/// Puts the id on an answer that does not carry one yet.
+pub(crate) fn mark(trace_id: &TraceId, response: &mut Response<Body>) {
+    if let Ok(value) = HeaderValue::from_str(trace_id.as_str()) {
+        response.headers_mut().entry(TRACE_ID).or_insert(value);
     }
 }
 
@@ -168,7 +153,7 @@ mod tests {
     fn check(sent: &str, echoed: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(TRACE_ID, HeaderValue::from_bytes(sent.as_bytes()).unwrap());
-        assert_eq!(TraceId::of(&headers).as_str() == sent, echoed, "{sent:?}");
+        assert_eq!(trace_id(&headers).as_str() == sent, echoed, "{sent:?}");
     }
 
     #[test]
@@ -185,6 +170,6 @@ mod tests {
     fn the_request_id_serves_when_there_is_no_trace_id() {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, HeaderValue::from_static("r1"));
-        assert_eq!(TraceId::of(&headers).as_str(), "r1");
+        assert_eq!(trace_id(&headers).as_str(), "r1");
     }
 }

@@ -1,7 +1,7 @@
 //! Which handler a path belongs to, and which methods it takes.
 
 use super::error::Error;
-use super::ingest::IngestRoute;
+use crate::admit::Route as IngestRoute;
 use hyper::Method;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

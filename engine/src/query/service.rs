@@ -5,11 +5,12 @@ use super::error::Error;
 use super::ingest;
 use super::live;
 use super::params::Params;
-use super::respond::{self, Body, TraceId};
+use super::respond::{self, Body};
 use super::router::{Route, resolve};
 use super::{assets, nodes, raw, series};
 use crate::admin::{health, scrape};
 use crate::limits::TARGET_BYTES_MAX;
+use crate::model::TraceId;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::{Method, Request, Response, Version};
@@ -23,12 +24,12 @@ pub(super) async fn handle(
     peer: SocketAddr,
     context: Arc<Context>,
 ) -> Result<Response<Body>, Infallible> {
-    let trace_id = TraceId::of(request.headers());
+    let trace_id = respond::trace_id(request.headers());
     let mut response = match dispatch(request, peer, &context, &trace_id).await {
         Ok(response) => response,
         Err(error) => respond::error(&error, &trace_id),
     };
-    trace_id.mark(&mut response);
+    respond::mark(&trace_id, &mut response);
     Ok(response)
 }
 

@@ -31,7 +31,7 @@ impl IngestService for Echo {
                 "{:?} {} {}",
                 request.route,
                 request.body.len(),
-                request.trace_id
+                request.trace_id.as_str()
             );
             IngestReply {
                 status: 202,
@@ -105,12 +105,10 @@ async fn serve(environment: &'static str) -> Server {
         config,
     });
     let (committed, receiver) = tokio::sync::mpsc::channel(4);
-    let counted = Arc::clone(&metrics);
     let sources = Sources {
         committed: receiver,
-        metrics,
         etl,
-        accounts: Reading::new(move || counted.copy.accounts(|| 0)),
+        accounts: Reading::new(move || metrics.copy.accounts(|| 0)),
         pool,
     };
     tokio::spawn(live::run(hub.clone(), sources, shutdown.clone()));

@@ -62,7 +62,9 @@ pub fn run(config: Config) -> anyhow::Result<Report> {
 /// Begins a run in the background: the server can be killed meanwhile, progress read, the run cut short.
 pub fn start(config: Config) -> anyhow::Result<Running> {
     config.check()?;
-    raise_open_files_limit();
+    if let Err(error) = raise_open_files_limit() {
+        tracing::debug!(%error, "the open-files limit stays as it is");
+    }
     let began = fiber_contract::UnixMicros::now();
     let tag = config
         .tag
@@ -164,17 +166,16 @@ fn open_ledger(path: &Path, roster: &[ProbeIdentity]) -> anyhow::Result<LedgerFi
     LedgerFile::append(path, &series).with_context(|| format!("open ledger {}", path.display()))
 }
 
-/// A thousand connections do not fit into the usual soft limit of 1024 files.
-fn raise_open_files_limit() {
+/// A thousand connections do not fit into the usual soft limit of 1024 files. Processes started
+/// later inherit what this one may.
+pub fn raise_open_files_limit() -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the open-files limit stays as it is");
-    }
+    Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
 /// Sleeps until `when`, or less when the run is being stopped.

@@ -1,7 +1,6 @@
 //! An engine of a test: the release binary, on a free port, with its own data folder.
 
-use super::postgres_cluster::Database;
-use super::{Redis, free_port, random_secret};
+use super::{free_port, random_secret};
 use crate::http;
 use crate::process::{Launch, Lifetime, Running, Signal};
 use crate::scratch::Scratch;
@@ -30,13 +29,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over these servers, ready to take requests.
-    pub fn start_over(database: &Database, redis: &Redis) -> Result<Self> {
-        let mut env = database.env();
-        env.push(("REDIS_URL".to_owned(), redis.url()));
-        Self::start_with(env)
-    }
-
     /// An engine with these variables, ready. What is not given: the port, the data folder, a
     /// secret, `ENV=dev` and limits that a test does not run into by accident.
     pub fn start_with<N, V>(env: impl IntoIterator<Item = (N, V)>) -> Result<Self>

@@ -107,11 +107,6 @@ impl Postgres {
         self.cluster.log()
     }
 
-    /// One of PostgreSQL's programs of the same version: `pg_dump`, `pg_restore`, `pgbench`, …
-    pub fn tool(&self, name: &str) -> std::path::PathBuf {
-        self.cluster.programs().postgres_tool(name)
-    }
-
     pub fn data_dir(&self) -> std::path::PathBuf {
         self.cluster.data_dir()
     }

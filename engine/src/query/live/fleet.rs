@@ -190,8 +190,4 @@ impl Fleet {
             .map(|state| (state, in_state(state)))
             .collect()
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
 }

@@ -65,10 +65,6 @@ impl Hub {
         self.lock().fleet.view(node_id).cloned()
     }
 
-    pub fn node_count(&self) -> usize {
-        self.lock().fleet.len()
-    }
-
     /// How many nodes are in each state.
     pub fn states(&self) -> Vec<(NodeState, usize)> {
         self.lock().fleet.states()

@@ -7,13 +7,12 @@ use crate::limits::LIVE_TICK;
 use crate::publish::notify::CommittedReceiver;
 use crate::query::Reading;
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::{Accounts, Metrics};
+use crate::telemetry::metrics::Accounts;
 use deadpool_postgres::Pool;
 use fiber_contract::UnixMicros;
 use fiber_contract::live::LiveTotals;
 use fiber_contract::status::EtlStatus;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -21,7 +20,6 @@ use tokio::time::{MissedTickBehavior, interval};
 #[derive(Debug)]
 pub struct Sources {
     pub committed: CommittedReceiver,
-    pub metrics: Arc<Metrics>,
     pub etl: Reading<EtlStatus>,
     pub accounts: Reading<Accounts>,
     /// For the nodes and their last samples at start. Of `sql::pool`.
@@ -63,7 +61,7 @@ pub async fn run(hub: Hub, mut sources: Sources, shutdown: Shutdown) {
             }
             _ = ticks.tick() => {
                 let now = Instant::now();
-                let totals = totals(&sources, rate.measure(now, committed_samples(&sources.metrics)));
+                let totals = totals(&sources, &mut rate, now);
                 let quiet_too = now.duration_since(told) >= QUIET_MAX;
                 let nodes = std::mem::take(&mut loaded);
                 if hub.tick(UnixMicros::now(), &mut pending, nodes, totals, quiet_too) {
@@ -98,20 +96,16 @@ async fn load_until_it_works(pool: Pool) -> Vec<Loaded> {
     }
 }
 
-fn committed_samples(metrics: &Metrics) -> u64 {
-    let copy = &metrics.copy;
-    copy.stored.get() + copy.duplicate.get() + copy.quarantined.get()
-}
-
-fn totals(sources: &Sources, rate_per_s: f64) -> LiveTotals {
+fn totals(sources: &Sources, rate: &mut Rate, now: Instant) -> LiveTotals {
     let accounts = sources.accounts.get();
+    let settled = accounts.stored + accounts.duplicate + accounts.quarantined;
     LiveTotals {
         received: accounts.received,
         stored: accounts.stored,
         duplicate: accounts.duplicate,
         quarantined: accounts.quarantined,
         in_flight: accounts.in_flight,
-        rate_per_s,
+        rate_per_s: rate.measure(now, settled),
         lag_s: sources.etl.get().lag_s,
     }
 }
