@@ -202,6 +202,7 @@ mod tests {
             step_s: 60,
             points,
             gaps: Vec::new(),
+            sketches: Vec::new(),
         }
     }
 

@@ -243,6 +243,7 @@ mod tests {
             step_s: 60,
             points: (0..15).map(|n| point(n * 60)).collect(),
             gaps: Vec::new(),
+            sketches: Vec::new(),
         }
     }
 

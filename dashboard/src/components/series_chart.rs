@@ -258,6 +258,7 @@ mod tests {
             step_s: 60,
             points: Vec::new(),
             gaps: Vec::new(),
+            sketches: Vec::new(),
         };
         let at = |s| UnixMicros::from_secs(s);
         assert_eq!(stepped(&answer, Some(at(120)), 1), at(180));

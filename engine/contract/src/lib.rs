@@ -3,6 +3,8 @@
 //! Everything here is plain data with serde, and builds for wasm32: the dashboard decodes with the
 //! same structs that the engine encodes with, so the two cannot disagree about a field.
 
+pub mod access;
+pub mod account;
 pub mod error;
 pub mod geo;
 pub mod ingest;
@@ -12,6 +14,7 @@ pub mod node;
 pub mod query;
 pub mod sample;
 pub mod status;
+pub mod summary;
 pub mod time;
 
 pub use error::{ErrorBody, ErrorCode};

@@ -42,6 +42,18 @@ pub struct SeriesAnswer {
     /// Only steps that hold samples, oldest first. A step that is not there was not observed.
     pub points: Vec<SeriesPoint>,
     pub gaps: Vec<Gap>,
+    /// With `sketch=true`: the distribution of each point, for heatmap and smoke plot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sketches: Vec<StepSketch>,
+}
+
+/// How the latencies of one step are spread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepSketch {
+    /// Start of the step.
+    pub t: UnixMicros,
+    /// Latency in milliseconds (within 1 %) and how many samples had it, ascending.
+    pub bins: Vec<(f32, u64)>,
 }
 
 /// One step. Percentiles come from merged sketches or raw rows, never from averaged percentiles.

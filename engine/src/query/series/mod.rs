@@ -90,6 +90,7 @@ pub(super) async fn answer(context: &Context, params: &Params) -> Result<Respons
         step_s: plan.step_s,
         points: read.points,
         gaps: gaps::find(&read.observed, plan.from, plan.to.min(now), quiet_s),
+        sketches: Vec::new(),
     };
     framed(
         data,
