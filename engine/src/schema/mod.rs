@@ -47,6 +47,8 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "V0004__accounting.sql",
     5 "V0005__alerting.sql",
     6 "V0006__views.sql",
+    7 "V0007__refusals.sql",
+    8 "V0008__batch_answers.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";
