@@ -6,7 +6,7 @@
 //! its limit. What is left stays in the journal for the next start.
 
 use crate::admin::health::{self, Health};
-use crate::admit::Admit;
+use crate::admit::{Admit, BatchIds};
 use crate::config::Config;
 use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
@@ -46,12 +46,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .build()?;
     let _entered = runtime.enter();
     let poisoned = journal.threads.poisoned();
+    let mut feed = journal.feed;
+    let batch_ids = restore_batch_ids(&runtime, &mut feed, &journal.stats);
 
     let stages = Stages::start(
         &config,
         driver,
         journal.appender,
-        journal.feed,
+        feed,
+        batch_ids,
         &journal.stats,
     )?;
     tracing::info!(
@@ -123,13 +126,17 @@ impl Stages {
         driver: Chosen,
         appender: journal::Appender,
         feed: journal::Feed,
+        batch_ids: Arc<BatchIds>,
         journal: &Arc<Stats>,
     ) -> anyhow::Result<Self> {
         let (intake, drain) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new(config.ingest_cores.get());
         let (watch, status) = (CommitWatch::new(), Arc::new(CopyStatus::new()));
+        let mut tasks = JoinSet::new();
+        restore_receipts(&mut tasks, config, &batch_ids, &drain);
         let admit = Arc::new(Admit::new(
             config,
+            batch_ids,
             appender,
             watch.clone(),
             Arc::clone(&metrics),
@@ -146,7 +153,6 @@ impl Stages {
         let run_number = UnixMicros::now().0.unsigned_abs();
         let hub = Hub::new(run_number);
 
-        let mut tasks = JoinSet::new();
         let writer = copy::Context {
             database: config.database.connection(),
             status,
@@ -195,6 +201,45 @@ impl Stages {
             intake,
             drain,
         })
+    }
+}
+
+/// How long a start waits for the receipts in the database.
+const RECEIPTS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Before anything is accepted, so that no retry comes too early.
+fn restore_batch_ids(
+    runtime: &tokio::runtime::Runtime,
+    feed: &mut journal::Feed,
+    stats: &Stats,
+) -> Arc<BatchIds> {
+    let ids = Arc::new(BatchIds::default());
+    let (released, through) = (stats.released_seq(), stats.durable_seq());
+    match runtime.block_on(ids.restore(feed, released, through)) {
+        Ok(restored) => tracing::info!(restored, "answers to batches restored from the journal"),
+        Err(error) => tracing::warn!(%error, "answers to batches cannot be read from the journal"),
+    }
+    ids
+}
+
+fn restore_receipts(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    ids: &Arc<BatchIds>,
+    shutdown: &Shutdown,
+) {
+    let (tried, first) = tokio::sync::oneshot::channel();
+    let database = config.database.connection();
+    let ids = Arc::clone(ids);
+    tasks.spawn(copy::receipts::restore(
+        database,
+        ids,
+        tried,
+        shutdown.clone(),
+    ));
+    let waited = async { tokio::time::timeout(RECEIPTS_PATIENCE, first).await.is_ok() };
+    if !tokio::runtime::Handle::current().block_on(waited) {
+        tracing::info!("receipts are restored in the background");
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod batch_ids;
 mod drain;
 mod duplicates;
 mod hostile;

@@ -3,10 +3,15 @@
 //! while the first is under way is stored again, and its samples count as duplicates below.
 //!
 //! Bounded and in memory: what is forgotten costs a retry the exact path in `copy`, never a
-//! duplicate row.
+//! duplicate row. A start fills it again: first from the journal's segments, where every record
+//! holds its answer, before anything is accepted; then from `batches` (`copy::receipts`), for what
+//! the journal has freed. No request waits for the database.
 
+use crate::copy::Groups;
+use crate::journal::OpenError;
+use crate::journal::record::Record;
 use crate::limits::BATCH_IDS_MAX;
-use crate::model::BatchId;
+use crate::model::{BatchId, GroupSeq};
 use fiber_contract::ingest::IngestData;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +82,51 @@ impl BatchIds {
                 answer: Arc::new(answer),
             },
         );
+    }
+}
+
+impl BatchIds {
+    /// An answer older than all that is known: it takes room that is left, and never another's.
+    pub fn remember_older(&self, id: BatchId, body_hash: [u8; 32], answer: IngestData) -> bool {
+        let mut shard = self.shard(id);
+        if shard.known.contains_key(&id) || shard.oldest_first.len() >= BATCH_IDS_MAX / SHARDS {
+            return false;
+        }
+        shard.oldest_first.push_front(id);
+        let answer = Arc::new(answer);
+        shard.known.insert(id, Known { body_hash, answer });
+        true
+    }
+
+    /// Reads the answers in the journal up to `through`, and leaves the feed before `released`.
+    pub async fn restore(
+        &self,
+        feed: &mut impl Groups,
+        released: GroupSeq,
+        through: GroupSeq,
+    ) -> Result<u64, OpenError> {
+        let mut restored = 0;
+        feed.seek_after(GroupSeq(feed.oldest_available().0.saturating_sub(1)));
+        while let Some(group) = feed.try_next().await? {
+            for bytes in &group.records {
+                restored += u64::from(self.restore_record(bytes));
+            }
+            if group.seq >= through {
+                break;
+            }
+        }
+        feed.seek_after(released);
+        Ok(restored)
+    }
+
+    fn restore_record(&self, bytes: &[u8]) -> bool {
+        let named = Record::decode(bytes).filter(|record| record.named_by_client);
+        let Some(record) = named else { return false };
+        let Ok(answer) = serde_json::from_slice(record.answer) else {
+            return false;
+        };
+        self.remember(record.batch_id, record.body_hash, answer);
+        true
     }
 }
 

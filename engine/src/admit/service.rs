@@ -31,7 +31,7 @@ pub struct Admit {
     token: TokenDigest,
     rate: RateLimiter,
     in_flight: InFlight,
-    batch_ids: BatchIds,
+    batch_ids: Arc<BatchIds>,
     appender: Appender,
     committed: CommitWatch,
     metrics: Arc<Metrics>,
@@ -51,6 +51,7 @@ thread_local! {
 impl Admit {
     pub fn new(
         config: &Config,
+        batch_ids: Arc<BatchIds>,
         appender: Appender,
         committed: CommitWatch,
         metrics: Arc<Metrics>,
@@ -60,7 +61,7 @@ impl Admit {
             token: TokenDigest::of(&config.federation_secret),
             rate: RateLimiter::new(config.rate_limit),
             in_flight: InFlight::default(),
-            batch_ids: BatchIds::default(),
+            batch_ids,
             appender,
             committed,
             metrics,

@@ -23,11 +23,12 @@ const COMMIT: &str = "INSERT INTO commit_ledger
     VALUES ($1, $2, $3, $4, $5, $6)";
 
 const BATCHES: &str = "INSERT INTO batches (batch_id, body_hash, source_region, received_at,
-        journal_id, group_seq, accepted, rejected, trace_id)
-    SELECT id, hash, NULLIF(region, ''), received, $1, seq, accepted, rejected, NULLIF(trace, '')
+        journal_id, group_seq, accepted, rejected, trace_id, answer)
+    SELECT id, hash, NULLIF(region, ''), received, $1, seq, accepted, rejected, NULLIF(trace, ''),
+           answer::jsonb
     FROM UNNEST($2::uuid[], $3::bytea[], $4::text[], $5::timestamptz[], $6::int8[], $7::int4[],
-                $8::int4[], $9::text[])
-         AS u (id, hash, region, received, seq, accepted, rejected, trace)
+                $8::int4[], $9::text[], $10::text[])
+         AS u (id, hash, region, received, seq, accepted, rejected, trace, answer)
     ON CONFLICT DO NOTHING";
 
 const HOURLY: &str = "INSERT INTO ledger_hourly AS l
@@ -212,13 +213,17 @@ async fn write_batches(
         .map(|record| int4(record.content.rejected))
         .collect();
     let traces: Vec<&str> = named.iter().map(|record| record.content.trace_id).collect();
+    let answers: Vec<_> = named
+        .iter()
+        .map(|record| storable_answer(record.content.answer))
+        .collect();
     session
         .execute(
             "write receipts",
             BATCHES,
             &[
                 &journal.0, &ids, &hashes, &regions, &received, &seqs, &accepted, &rejected,
-                &traces,
+                &traces, &answers,
             ],
         )
         .await?;
@@ -304,6 +309,12 @@ pub(super) async fn prune(
         )
         .await?;
     Ok(())
+}
+
+/// jsonb takes no NUL, and a receipt without its answer is better than one that stops the writer.
+fn storable_answer(answer: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(answer).ok()?;
+    (!text.is_empty() && !text.contains("\\u0000")).then_some(text)
 }
 
 fn int4(count: u32) -> i32 {

@@ -29,6 +29,7 @@ mod names;
 mod newest;
 mod plan;
 mod progress;
+pub(crate) mod receipts;
 mod retention;
 mod retry;
 pub mod row;
