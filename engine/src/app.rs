@@ -34,6 +34,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let driver = cores::choose(config.driver)?;
     let opened = journal::open_dir(&journal::Options {
         on_damage: config.journal_on_damage,
+        age_max: config.journal_age_max,
         ..journal::Options::new(config.data_dir.join("journal"), config.journal_bytes_max)
     })
     .context("open the journal")?;

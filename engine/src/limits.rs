@@ -1,7 +1,7 @@
 //! Every bound of the engine in one place, with the relations between them checked at compile time.
 //! The bounds that clients must know are in `fiber_contract::limits`.
 
-use fiber_contract::limits::BODY_BYTES_MAX;
+use fiber_contract::limits::{BODY_BYTES_MAX, RAW_RETENTION_S};
 use std::time::Duration;
 
 /// Request head, request line included.
@@ -44,6 +44,12 @@ const _: () = assert!((GROUP_BYTES_MAX as u64) < SEGMENT_BYTES / 2);
 /// Journal bytes on disk before 503; four segments is the least that can rotate.
 pub const JOURNAL_BYTES_MAX_DEFAULT: u64 = 8 * 1024 * 1024 * 1024;
 pub const JOURNAL_BYTES_MAX_MIN: u64 = 4 * SEGMENT_BYTES;
+/// How long samples may wait in the journal before 503. A sample that reaches the database after
+/// the raw retention would be stored and dropped the same hour: it is honest to refuse before, while
+/// the probe still has it. A day is left for the backlog to drain in.
+pub const JOURNAL_AGE_MAX_DEFAULT: Duration = Duration::from_secs(6 * 86_400);
+pub const JOURNAL_AGE_MAX_MIN: Duration = Duration::from_secs(60);
+const _: () = assert!((JOURNAL_AGE_MAX_DEFAULT.as_secs() as i64) < RAW_RETENTION_S);
 
 /// Sealed groups handed over in memory. When it is full the writer reads them from the journal.
 pub const SEALED_GROUPS_MAX: usize = 256;

@@ -287,7 +287,7 @@ fn refused(refused: Refused) -> Reject {
         Refused::Busy => reject,
         Refused::TooLarge => Reject::too_large(refused.to_string()),
         // The database must catch up first, which takes more than a moment.
-        Refused::Full => reject.retry_after(Duration::from_secs(5)),
+        Refused::Full | Refused::Aged => reject.retry_after(Duration::from_secs(5)),
         Refused::Stopping | Refused::Poisoned => reject.closing(),
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret};
 use crate::journal::OnDamage;
-use crate::limits::{JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN};
+use crate::limits::{
+    JOURNAL_AGE_MAX_DEFAULT, JOURNAL_AGE_MAX_MIN, JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN,
+};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 const SECRETS_DIR: &str = "/run/secrets";
 const SECRET_BYTES_MIN: usize = 32;
@@ -147,6 +150,18 @@ impl Reader<'_> {
         journal_bytes_max
     }
 
+    fn journal_age_max(&mut self) -> Duration {
+        let default_s = JOURNAL_AGE_MAX_DEFAULT.as_secs();
+        let age_s = self.parsed("FIBER_JOURNAL_AGE_MAX_S", default_s, "a number of seconds");
+        if age_s < JOURNAL_AGE_MAX_MIN.as_secs() {
+            self.mistakes.push(format!(
+                "FIBER_JOURNAL_AGE_MAX_S must be at least {}",
+                JOURNAL_AGE_MAX_MIN.as_secs()
+            ));
+        }
+        Duration::from_secs(age_s)
+    }
+
     fn dashboard_dir(&mut self) -> Option<PathBuf> {
         let dashboard_dir = self.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
         if let Some(dir) = dashboard_dir
@@ -213,6 +228,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             .into(),
         dashboard_dir: read.dashboard_dir(),
         journal_bytes_max: read.journal_bytes_max(),
+        journal_age_max: read.journal_age_max(),
         journal_on_damage: read.one_of(
             "FIBER_JOURNAL_ON_DAMAGE",
             OnDamage::Refuse,

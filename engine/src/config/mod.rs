@@ -11,6 +11,7 @@ use crate::journal::OnDamage;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -23,6 +24,7 @@ pub struct Config {
     /// The built dashboard; without it `/` says how to build it.
     pub dashboard_dir: Option<PathBuf>,
     pub journal_bytes_max: u64,
+    pub journal_age_max: Duration,
     pub journal_on_damage: OnDamage,
     pub database: Database,
     pub redis_url: Option<Secret>,
@@ -87,8 +89,8 @@ impl Database {
             .password(self.password.expose())
             .dbname(&self.name)
             .application_name("fiber-engine")
-            .connect_timeout(std::time::Duration::from_secs(5))
-            .tcp_user_timeout(std::time::Duration::from_secs(10));
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_user_timeout(Duration::from_secs(10));
         config
     }
 }

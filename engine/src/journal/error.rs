@@ -10,6 +10,10 @@ use std::path::PathBuf;
 pub enum Refused {
     #[error("the journal holds all the bytes it may; it drains as the database catches up")]
     Full,
+    #[error(
+        "the journal holds samples that have waited for the database as long as they may; it takes new ones when the database has caught up"
+    )]
+    Aged,
     #[error("the journal's thread has as many records waiting as it may")]
     Busy,
     /// Never with the limits of `crate::limits`: a body that may be read fits.

@@ -53,7 +53,7 @@ pub use inspect::inspect;
 pub use stats::{Histogram, State, Stats};
 pub use storage::{Disk, File, Storage};
 
-use crate::limits::SEGMENT_BYTES;
+use crate::limits::{JOURNAL_AGE_MAX_DEFAULT, SEGMENT_BYTES};
 use crate::model::{GroupSeq, JournalId};
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -62,7 +62,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidy::Tidy;
 use tokio::sync::watch;
 use writer::{Message, Writer};
@@ -73,6 +73,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes on disk at which appends are refused.
     pub bytes_max: u64,
+    /// Age of the oldest group that waits for the database at which appends are refused.
+    pub age_max: Duration,
     pub on_damage: OnDamage,
 }
 
@@ -82,6 +84,7 @@ impl Options {
             dir,
             segment_bytes: SEGMENT_BYTES,
             bytes_max,
+            age_max: JOURNAL_AGE_MAX_DEFAULT,
             on_damage: OnDamage::Refuse,
         }
     }

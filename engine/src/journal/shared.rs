@@ -69,7 +69,7 @@ impl Shared {
         marks: Marks,
         recovered_through: GroupSeq,
     ) -> Self {
-        let stats = Stats::new(options.segment_bytes, options.bytes_max);
+        let stats = Stats::new(options.segment_bytes, options.bytes_max, options.age_max);
         stats
             .segments
             .store(segments.len() as u64, Ordering::Release);

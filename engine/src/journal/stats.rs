@@ -13,6 +13,8 @@ pub enum State {
     Ok,
     /// Holds all the bytes it may; appends are refused until groups are released.
     Full,
+    /// Its oldest group has waited for the database as long as it may; appends are refused.
+    Aged,
     /// The disk is full; appends are refused until it is not.
     NoSpace,
     /// A write or fsync failed; only a restart helps.
@@ -24,6 +26,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Full => "full",
+            Self::Aged => "aged",
             Self::NoSpace => "no_space",
             Self::Poisoned => "poisoned",
         }
@@ -34,6 +37,7 @@ impl State {
 pub struct Stats {
     segment_bytes: u64,
     segments_max: u64,
+    age_max_us: i64,
     /// Segments with a number; the spare is not one.
     pub(super) segments: AtomicU64,
     /// Bytes used and left in the active segment.
@@ -61,11 +65,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(segment_bytes: u64, bytes_max: u64) -> Self {
+    pub(super) fn new(segment_bytes: u64, bytes_max: u64, age_max: Duration) -> Self {
         Self {
             segment_bytes,
             // The least that can rotate: active and spare.
             segments_max: (bytes_max / segment_bytes).max(2),
+            age_max_us: i64::try_from(age_max.as_micros()).unwrap_or(i64::MAX),
             segments: AtomicU64::default(),
             active_used: AtomicU64::default(),
             active_left: AtomicU64::default(),
@@ -93,6 +98,8 @@ impl Stats {
             State::NoSpace
         } else if self.room() < self.largest_group().min(self.segment_bytes / 16) {
             State::Full
+        } else if self.is_aged(UnixMicros::now()) {
+            State::Aged
         } else {
             State::Ok
         }
@@ -175,6 +182,12 @@ impl Stats {
         (self.segment_bytes - FIRST_GROUP_AT).min(GROUP_BYTES_MAX as u64)
     }
 
+    /// A clock that was set back makes ages short, never long.
+    fn is_aged(&self, now: UnixMicros) -> bool {
+        self.oldest_unreleased_at()
+            .is_some_and(|oldest| now.0.saturating_sub(oldest.0) > self.age_max_us)
+    }
+
     fn room(&self) -> u64 {
         let free = self.segments_max.saturating_sub(self.segments());
         self.active_left.load(Ordering::Relaxed) + free * (self.segment_bytes - FIRST_GROUP_AT)
@@ -192,6 +205,9 @@ impl Stats {
         let wanted = self.queued_bytes().saturating_add(bytes);
         if self.no_space.load(Ordering::Relaxed) || wanted > self.room() {
             return Err(Refused::Full);
+        }
+        if self.is_aged(UnixMicros::now()) {
+            return Err(Refused::Aged);
         }
         if wanted > APPEND_QUEUE_BYTES_MAX as u64 {
             return Err(Refused::Busy);

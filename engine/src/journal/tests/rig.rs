@@ -5,6 +5,7 @@ use crate::journal::writer::Entry;
 use crate::journal::{
     CommitFailed, Group, OnDamage, OpenError, Opened, Options, Refused, cursor, open,
 };
+use crate::limits::JOURNAL_AGE_MAX_DEFAULT;
 use crate::model::GroupSeq;
 use crate::testing::disk::FakeDisk;
 use crate::testing::random::Random;
@@ -20,6 +21,7 @@ pub(super) fn options(on_damage: OnDamage) -> Options {
         dir: PathBuf::from("/fake"),
         segment_bytes: SEGMENT_BYTES,
         bytes_max,
+        age_max: JOURNAL_AGE_MAX_DEFAULT,
         on_damage,
     }
 }

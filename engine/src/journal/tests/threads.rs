@@ -4,10 +4,11 @@ use crate::journal::{
     CommitFailed, Feed, OnDamage, OpenError, Options, Refused, Running, State, inspect, open,
     open_dir,
 };
-use crate::limits::SEALED_GROUPS_MAX;
+use crate::limits::{JOURNAL_AGE_MAX_DEFAULT, SEALED_GROUPS_MAX};
 use crate::model::GroupSeq;
 use crate::testing::disk::{FakeDisk, Fault};
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const SEGMENT_BYTES: u64 = 64 * 1024;
@@ -17,6 +18,7 @@ fn options(dir: &Path) -> Options {
         dir: dir.join("journal"),
         segment_bytes: SEGMENT_BYTES,
         bytes_max: 64 * SEGMENT_BYTES,
+        age_max: JOURNAL_AGE_MAX_DEFAULT,
         on_damage: OnDamage::Refuse,
     }
 }
@@ -220,6 +222,42 @@ fn a_failed_fsync_is_told_to_everybody_and_for_ever() {
     );
     assert_eq!(stats.state(), State::Poisoned);
     assert_eq!(stats.durable_seq(), GroupSeq::ZERO);
+    drop(feed);
+    threads.stop();
+}
+
+#[test]
+fn a_journal_that_waits_too_long_refuses_until_it_is_released() {
+    let folder = TempDir::new().unwrap();
+    let young = open_dir(&options(folder.path())).unwrap().start().unwrap();
+    block_on(async {
+        let taken = young.appender.try_append(vec![1; 100], 1).unwrap();
+        assert_eq!(taken.await.unwrap(), Ok(GroupSeq(1)));
+        // Holding a group is no reason to refuse; holding it for long is.
+        assert_eq!(young.appender.has_room(1), Ok(()));
+    });
+    drop(young.feed);
+    young.threads.stop();
+
+    let old = open_dir(&Options {
+        age_max: Duration::ZERO,
+        ..options(folder.path())
+    });
+    let Running {
+        appender,
+        feed,
+        stats,
+        threads,
+    } = old.unwrap().start().unwrap();
+    assert_eq!(stats.state(), State::Aged);
+    assert_eq!(appender.has_room(1), Err(Refused::Aged));
+    assert_eq!(
+        appender.try_append(vec![1; 100], 1).unwrap_err(),
+        Refused::Aged
+    );
+    feed.release(GroupSeq(1));
+    assert_eq!(stats.state(), State::Ok);
+    assert_eq!(appender.has_room(1), Ok(()));
     drop(feed);
     threads.stop();
 }
