@@ -251,7 +251,7 @@ fn assets(config: &Config) -> anyhow::Result<Assets> {
     }
 }
 
-/// The tasks that look after the database and Redis.
+/// The tasks that look after the database and Redis, and the one that tells the database of refusals.
 fn watch_servers(
     tasks: &mut JoinSet<()>,
     config: &Arc<Config>,
@@ -264,6 +264,13 @@ fn watch_servers(
     tasks.spawn(health::run(
         Arc::clone(health),
         Arc::clone(config),
+        drain.clone(),
+    ));
+    let run = UnixMicros::now().0;
+    tasks.spawn(copy::refusals::run(
+        config.database.connection(),
+        format!("{}@{run}", config.instance),
+        Arc::clone(metrics),
         drain.clone(),
     ));
     let sources = coordination::Sources {

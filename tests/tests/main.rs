@@ -16,3 +16,4 @@ mod page;
 mod probe;
 mod query;
 mod recovery;
+mod refusals;

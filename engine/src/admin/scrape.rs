@@ -133,6 +133,30 @@ fn ingest(out: &mut Exposition, metrics: &Metrics) {
         .collect();
     let help = "Requests refused, by HTTP status.";
     out.family("fiber_ingest_refused_total", help, Kind::Counter, &samples);
+    refusals(out, metrics);
+}
+
+fn refusals(out: &mut Exposition, metrics: &Metrics) {
+    let all = metrics.refusals();
+    let labels: Vec<_> = all.iter().map(|one| [("reason", one.reason)]).collect();
+    let both = || labels.iter().zip(&all);
+    let requests: Vec<Labelled<'_>> = both()
+        .filter(|(_, one)| one.requests > 0)
+        .map(|(label, one)| (label.as_slice(), &one.requests as _))
+        .collect();
+    let help = "Requests refused, by error code.";
+    out.family(
+        "fiber_requests_refused_total",
+        help,
+        Kind::Counter,
+        &requests,
+    );
+    let samples: Vec<Labelled<'_>> = both()
+        .filter(|(_, one)| one.samples > 0)
+        .map(|(label, one)| (label.as_slice(), &one.samples as _))
+        .collect();
+    let help = "Samples refused, by the field at fault.";
+    out.family("fiber_samples_refused_total", help, Kind::Counter, &samples);
 }
 
 fn copy(out: &mut Exposition, copy: &CopyCounters) {
@@ -294,8 +318,8 @@ mod tests {
         let metrics = Metrics::new(2);
         metrics.ingest[0].samples_received.add(5);
         metrics.ingest[2].samples_received.add(7);
-        metrics.ingest[1].refuse(429);
-        metrics.ingest[1].refuse(418);
+        metrics.ingest[1].refuse(fiber_contract::ErrorCode::RateLimited);
+        metrics.ingest[1].refuse(fiber_contract::ErrorCode::UriTooLong);
         let mut out = Exposition::default();
         ingest(&mut out, &metrics);
         copy(&mut out, &metrics.copy);

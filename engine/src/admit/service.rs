@@ -155,7 +155,7 @@ impl Admit {
         trace_id: TraceId,
         quota: Option<Quota>,
     ) -> Reply {
-        self.counters(core).refuse(reject.code.http_status());
+        self.counters(core).refuse(reject.code);
         render_reject(reject, trace_id, quota)
     }
 
@@ -196,7 +196,7 @@ impl Admit {
         let parsed =
             SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
         let parsed = parsed
-            .inspect_err(|reject| counters.samples_rejected.add(reject.errors.len() as u64))?;
+            .inspect_err(|reject| counters.reject_samples(reject.errors.len(), &reject.errors))?;
         if let Some(probe) = parsed.first_node() {
             let (told, taken) = self.rate.take(probe);
             *quota = Some(told);
@@ -219,7 +219,7 @@ impl Admit {
             Err(_) => return Err(commit_failed(CommitFailed::Poisoned)),
         };
         counters.samples_received.add(u64::from(parsed.rows));
-        counters.samples_rejected.add(u64::from(parsed.rejected));
+        counters.reject_samples(parsed.rejected as usize, &parsed.errors);
         if admitted.named_by_client {
             self.batch_ids
                 .remember(admitted.batch_id, body_hash, data.clone());

@@ -30,6 +30,7 @@ mod newest;
 mod plan;
 mod progress;
 pub(crate) mod receipts;
+pub(crate) mod refusals;
 mod retention;
 mod retry;
 pub mod row;

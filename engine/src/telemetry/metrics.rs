@@ -5,6 +5,9 @@ use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fiber_contract::ErrorCode;
+use fiber_contract::ingest::SampleError;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -57,6 +60,10 @@ pub struct IngestCounters {
     pub samples_rejected: Counter,
     /// Requests refused, by HTTP status.
     pub refused: [Counter; REFUSED_STATUS.len()],
+    /// The same, by error code.
+    refused_by_code: [Counter; REFUSED_CODES.len()],
+    /// Samples refused one by one, by the field at fault.
+    samples_by_field: [Counter; SAMPLE_FIELDS.len()],
 }
 
 /// The statuses counted apart, in the order of `IngestCounters::refused`; the last takes the rest.
@@ -64,10 +71,72 @@ pub const REFUSED_STATUS: [u16; 13] = [
     400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0,
 ];
 
+/// Every code, in the order of `IngestCounters::refused_by_code`.
+const REFUSED_CODES: [ErrorCode; 19] = [
+    ErrorCode::MalformedBatch,
+    ErrorCode::MissingBatchId,
+    ErrorCode::InvalidToken,
+    ErrorCode::Forbidden,
+    ErrorCode::NotFound,
+    ErrorCode::MethodNotAllowed,
+    ErrorCode::RequestTimeout,
+    ErrorCode::BatchConflict,
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::UriTooLong,
+    ErrorCode::UnsupportedMedia,
+    ErrorCode::ExpectationFailed,
+    ErrorCode::InvalidMetric,
+    ErrorCode::RateLimited,
+    ErrorCode::HeadTooLarge,
+    ErrorCode::Internal,
+    ErrorCode::NotImplemented,
+    ErrorCode::Overloaded,
+    ErrorCode::HttpVersion,
+];
+/// The fields of a sample that can be at fault; the last takes the rest.
+const SAMPLE_FIELDS: [&str; 13] = [
+    "node_id",
+    "country",
+    "region",
+    "latency_ms",
+    "uptime_pct",
+    "packet_loss",
+    "timestamp",
+    "target_host",
+    "probe_type",
+    "metadata",
+    "seq",
+    "metrics",
+    "other",
+];
+
+/// What was refused for one reason since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    pub reason: &'static str,
+    pub requests: u64,
+    pub samples: u64,
+}
+
 impl IngestCounters {
-    pub fn refuse(&self, status: u16) {
+    pub fn refuse(&self, code: ErrorCode) {
+        if let Some(at) = REFUSED_CODES.iter().position(|known| *known == code) {
+            self.refused_by_code[at].add(1);
+        }
+        let status = code.http_status();
         let at = REFUSED_STATUS.iter().position(|known| *known == status);
         self.refused[at.unwrap_or(REFUSED_STATUS.len() - 1)].add(1);
+    }
+
+    /// Refused samples of one body; of many, only the first few say why.
+    pub fn reject_samples(&self, count: usize, told: &[SampleError]) {
+        let other = SAMPLE_FIELDS.len() - 1;
+        self.samples_rejected.add(count as u64);
+        for error in told {
+            let at = SAMPLE_FIELDS.iter().position(|field| *field == error.field);
+            self.samples_by_field[at.unwrap_or(other)].add(1);
+        }
+        self.samples_by_field[other].add(count.saturating_sub(told.len()) as u64);
     }
 }
 
@@ -153,6 +222,21 @@ impl Metrics {
             ingest,
             copy: CopyCounters::default(),
         })
+    }
+
+    /// Every reason, also those that never came.
+    pub fn refusals(&self) -> Vec<Refused> {
+        let codes = REFUSED_CODES.iter().enumerate().map(|(at, code)| Refused {
+            reason: code.as_str(),
+            requests: self.sum(|core| &core.refused_by_code[at]),
+            samples: 0,
+        });
+        let fields = SAMPLE_FIELDS.iter().enumerate().map(|(at, field)| Refused {
+            reason: field,
+            requests: 0,
+            samples: self.sum(|core| &core.samples_by_field[at]),
+        });
+        codes.chain(fields).collect()
     }
 
     /// The sum over all cores of one counter.
