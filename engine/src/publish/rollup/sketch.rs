@@ -110,7 +110,7 @@ impl Sketch {
         self.zeros == 0 && self.bins.is_empty()
     }
 
-    /// The sample of rank `floor(q × (count − 1))`, within the relative error; `None` when empty.
+    /// The sample of nearest rank, `ceil(q × count)` from 1, as for raw rows, within the relative error; `None` when empty.
     /// `q` outside 0–1 is taken as the nearer end.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         self.quantiles([q]).map(|[value]| value)
@@ -119,12 +119,14 @@ impl Sketch {
     /// Several at once, in one walk over the bins; the `qs` ascend.
     pub fn quantiles<const N: usize>(&self, qs: [f64; N]) -> Option<[f64; N]> {
         let count = self.count();
-        let last = count.checked_sub(1)?;
+        if count == 0 {
+            return None;
+        }
         let mut bins = self.bins.iter();
         let mut seen = self.zeros;
         let mut value = 0.0;
         Some(qs.map(|q| {
-            let rank = rank_of(q, last);
+            let rank = rank_of(q, count);
             while seen <= rank {
                 let Some(bin) = bins.next() else { break };
                 seen += bin.count;
@@ -172,10 +174,11 @@ impl Sketch {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "q is in 0–1, so the product is in 0–last; counts stay below 2^52"
+    reason = "q is in 0–1, so the product is in 0–count; counts stay below 2^52"
 )]
-fn rank_of(q: f64, last: u64) -> u64 {
-    (q.clamp(0.0, 1.0) * last as f64) as u64
+/// From 0.
+fn rank_of(q: f64, count: u64) -> u64 {
+    ((q.clamp(0.0, 1.0) * count as f64).ceil() as u64).saturating_sub(1)
 }
 
 fn decode(bytes: &[u8]) -> Option<Sketch> {
@@ -264,7 +267,7 @@ mod tests {
             let sketch = sketch_of(&values);
             let mut sorted = values;
             sorted.sort_by(f32::total_cmp);
-            let at = usize::try_from(rank_of(q, sorted.len() as u64 - 1)).unwrap();
+            let at = usize::try_from(rank_of(q, sorted.len() as u64)).unwrap();
             let (expect, got) = (f64::from(sorted[at]), sketch.quantile(q).unwrap());
             prop_assert!((got - expect).abs() <= expect * (RELATIVE_ERROR + 1e-9), "{} {}", got, expect);
         }

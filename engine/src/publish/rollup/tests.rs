@@ -103,7 +103,7 @@ fn check(tables: &Tables, all: &[(i64, i64, Option<f32>)]) -> Result<(), TestCas
             prop_assert_eq!(bucket.uptime_sum, 50.0 * samples.len() as f64);
             if let Some(percentiles) = bucket.percentiles() {
                 for (q, got) in [50, 95, 99].into_iter().zip(percentiles) {
-                    let expect = latencies[q * (latencies.len() - 1) / 100];
+                    let expect = latencies[(q * latencies.len()).div_ceil(100) - 1];
                     let off = (got - expect).abs();
                     prop_assert!(off <= expect * 0.0101, "p{}: {} for {}", q, got, expect);
                 }

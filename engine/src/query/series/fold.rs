@@ -109,9 +109,7 @@ impl RollupFold {
 
 fn point(start: UnixMicros, bucket: &Bucket) -> SeriesPoint {
     let (min, max) = (bucket.latency_min, bucket.latency_max);
-    let quantiles = bucket
-        .sketch
-        .quantiles(SHARES.map(|share| rank_share(share, bucket.sketch.count())));
+    let quantiles = bucket.sketch.quantiles(SHARES);
     // The extremes are known exactly, so no estimate may pass them.
     let bounded = |value: f64| match (min, max) {
         (Some(min), Some(max)) => Some(narrow(value).clamp(min, max)),
@@ -132,13 +130,6 @@ fn point(start: UnixMicros, bucket: &Bucket) -> SeriesPoint {
         loss: mean(bucket.loss_sum, count).unwrap_or_default(),
         uptime: mean(bucket.uptime_sum, count).unwrap_or_default(),
     }
-}
-
-/// What to ask a sketch for so that it answers by nearest rank, as the raw rows do: it takes the
-/// sample of rank `floor(q × (count − 1))`, and a half keeps the product clear of rounding.
-fn rank_share(share: f64, count: u64) -> f64 {
-    let rank = (share * count as f64).ceil().max(1.0) - 1.0;
-    (rank + 0.5) / (count.saturating_sub(1).max(1)) as f64
 }
 
 fn mean(sum: f64, count: u64) -> Option<f32> {
