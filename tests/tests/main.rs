@@ -18,4 +18,5 @@ mod probe;
 mod query;
 mod recovery;
 mod refusals;
+mod soak;
 mod summary;
