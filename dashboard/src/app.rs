@@ -1,14 +1,15 @@
 use leptos::prelude::*;
-use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::path;
 
 use crate::components::keys::Keys;
 use crate::components::topbar::TopBar;
+use crate::pages::ledger::LedgerPage;
 use crate::pages::missing::Missing;
 use crate::pages::node::NodePage;
 use crate::pages::nodes::NodesPage;
 use crate::pages::overview::Overview;
 use crate::pages::system::SystemPage;
+use crate::router::Router;
+use crate::routes::Page;
 use crate::state::atlas::Atlas;
 use crate::state::live::Live;
 use crate::state::prefs::Prefs;
@@ -27,21 +28,24 @@ pub(crate) fn mount() {
 
 #[component]
 fn App() -> impl IntoView {
+    let router = Router::provide();
     Prefs::provide();
     Live::provide();
     Atlas::provide();
+    // A page is made anew when another one is asked for, not when its query changes.
+    let page = Memo::new(move |_| router.with(Page::at));
     view! {
-        <Router>
-            <TopBar/>
-            <Keys/>
-            <main id="main">
-                <FlatRoutes fallback=Missing>
-                    <Route path=path!("/") view=Overview/>
-                    <Route path=path!("/nodes") view=NodesPage/>
-                    <Route path=path!("/nodes/:id") view=NodePage/>
-                    <Route path=path!("/system") view=SystemPage/>
-                </FlatRoutes>
-            </main>
-        </Router>
+        <TopBar/>
+        <Keys/>
+        <main id="main">
+            {move || match page.get() {
+                Some(Page::Overview) => view! { <Overview/> }.into_any(),
+                Some(Page::Nodes) => view! { <NodesPage/> }.into_any(),
+                Some(Page::Node(id)) => view! { <NodePage id/> }.into_any(),
+                Some(Page::Ledger) => view! { <LedgerPage/> }.into_any(),
+                Some(Page::System) => view! { <SystemPage/> }.into_any(),
+                None => view! { <Missing/> }.into_any(),
+            }}
+        </main>
     }
 }

@@ -19,6 +19,7 @@ mod components;
 mod crash;
 mod format;
 mod pages;
+mod router;
 mod routes;
 mod state;
 

@@ -1,8 +1,6 @@
 //! The addresses of the pages, written down once.
 
-use leptos_router::params::ParamsMap;
-
-use crate::api::client::encode;
+use crate::router::Address;
 
 /// A page with what its address holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +8,7 @@ pub(crate) enum Page {
     Overview,
     Nodes,
     Node(String),
+    Ledger,
     System,
 }
 
@@ -20,31 +19,23 @@ impl Page {
             Self::Overview => "/".to_owned(),
             Self::Nodes => "/nodes".to_owned(),
             Self::Node(id) => format!("/nodes/{id}"),
+            Self::Ledger => "/ledger".to_owned(),
             Self::System => "/system".to_owned(),
         }
     }
-}
 
-/// The query of the page that is shown, with one value changed. Everything else in it stays: the
-/// range of a chart and the filter of a table share one address. With the path, because a program
-/// navigates from the root.
-pub(crate) fn with_query(now: &ParamsMap, key: &str, value: Option<&str>) -> String {
-    let mut pairs: Vec<(&str, &str)> = now
-        .latest_values()
-        .filter(|(other, _)| *other != key)
-        .map(|(other, value)| (other.as_ref(), value))
-        .collect();
-    pairs.extend(
-        value
-            .filter(|value| !value.is_empty())
-            .map(|value| (key, value)),
-    );
-    let pairs: Vec<String> = pairs
-        .into_iter()
-        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
-        .collect();
-    let path = leptos::prelude::location().pathname().unwrap_or_default();
-    format!("{path}?{}", pairs.join("&"))
+    /// `None` for an address that no page has.
+    pub(crate) fn at(address: &Address) -> Option<Self> {
+        let mut parts = address.path.split('/').filter(|part| !part.is_empty());
+        match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => Some(Self::Overview),
+            (Some("nodes"), None, _) => Some(Self::Nodes),
+            (Some("nodes"), Some(id), None) => Some(Self::Node(id.to_owned())),
+            (Some("ledger"), None, _) => Some(Self::Ledger),
+            (Some("system"), None, _) => Some(Self::System),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +43,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_has_its_own_address() {
-        assert_eq!(
-            Page::Node("lagos-01:a.b_c".to_owned()).href(),
-            "/nodes/lagos-01:a.b_c"
-        );
+    fn every_page_is_found_at_its_own_address() {
+        for page in [
+            Page::Overview,
+            Page::Nodes,
+            Page::Node("lagos-01:a.b_c".to_owned()),
+            Page::Ledger,
+            Page::System,
+        ] {
+            assert_eq!(Page::at(&Address::parse(&page.href(), "")), Some(page));
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_nobodys() {
+        for path in ["/x", "/nodes/a/b", "/systems", "/%zz"] {
+            assert_eq!(Page::at(&Address::parse(path, "")), None, "{path}");
+        }
+        let slashed = Address::parse("/nodes/", "");
+        assert_eq!(Page::at(&slashed), Some(Page::Nodes));
     }
 }

@@ -7,16 +7,16 @@
 // on a wall screen. Antarctica is left out: no probe stands there, and it would flatten the fit.
 //
 // Format, little-endian, read by src/chart/geography.rs:
-//   magic "FMAP", u8 version 1
+//   magic "FMAP", u8 version 2
 //   varint rings, then each ring;  varint lines, then each line
 //   a ring or line: varint points, then per point zigzag varints (dx, dy) from the point before;
-//   units of 0.01 degree, x = longitude, y = latitude, the first point from (0, 0)
+//   units of 0.02 degree, x = longitude, y = latitude, the first point from (0, 0)
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { mergeArcs, mesh, feature } from "topojson-client";
 import { presimplify, quantile, simplify } from "topojson-simplify";
 
-const UNITS_PER_DEGREE = 100;
+const UNITS_PER_DEGREE = 50; // two kilometres, about a pixel at the nearest view
 const KEPT_SHARE = 0.22; // of the source's points
 const RING_AREA_MIN = 0.004; // square degrees; smaller islands are less than a pixel on a wall
 const ANTARCTICA = "010";
@@ -72,7 +72,7 @@ const lines = mesh(world, countries, (a, b) => a !== b)
   .coordinates.map(quantise)
   .filter((line) => line.length >= 2);
 
-const bytes = [0x46, 0x4d, 0x41, 0x50, 1];
+const bytes = [0x46, 0x4d, 0x41, 0x50, 2];
 const varint = (value) => {
   while (value > 0x7f) {
     bytes.push((value & 0x7f) | 0x80);

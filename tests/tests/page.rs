@@ -160,9 +160,80 @@ async fn look(client: &Client, stack: &Stack) -> Result<()> {
         },
     )
     .await?;
+    walk(client, stack, &href).await?;
     let complaints = client
         .execute("return document.getElementById('crash').hidden", Vec::new())
         .await?;
     ensure!(complaints == true, "the page shows its crash banner");
+    Ok(())
+}
+
+const ADDRESS: &str = "return location.pathname + location.search";
+
+/// Through the pages by keyboard, address bar and back button, without loading the page anew.
+async fn walk(client: &Client, stack: &Stack, node_href: &str) -> Result<()> {
+    client
+        .execute("window.sameDocument = true", Vec::new())
+        .await?;
+    let address = async |what: &str, expect: String| {
+        until(client, what, ADDRESS, |found| *found == expect).await
+    };
+    let heading = async |expect: &str| {
+        let script = "return document.querySelector('main h1')?.textContent ?? ''";
+        until(client, expect, script, |found| found == expect).await
+    };
+    client
+        .find(Locator::Css(
+            "nav[aria-label='Time range'] a[href*='range=6h']",
+        ))
+        .await?
+        .click()
+        .await?;
+    address("the longer range", format!("{node_href}?range=6h")).await?;
+    press(client, "+").await?;
+    address("the key + to shorten it", format!("{node_href}?range=1h")).await?;
+    client.back().await?;
+    address("back to undo that", format!("{node_href}?range=6h")).await?;
+    press(client, "g").await?;
+    press(client, "l").await?;
+    heading("Ledger").await?;
+    address("the ledger", "/ledger".to_owned()).await?;
+    let answered =
+        "return document.querySelector('.account table, .account [role=alert]') !== null";
+    until(
+        client,
+        "the account or why there is none",
+        answered,
+        |found| *found == true,
+    )
+    .await?;
+    let same = client
+        .execute("return window.sameDocument === true", Vec::new())
+        .await?;
+    ensure!(same == true, "a link loaded the page anew");
+    // An address that nobody can decode is a page that does not exist, not a crash.
+    client
+        .goto(&format!("{}/nodes?q=%zz&state=%", stack.engine.url()))
+        .await?;
+    until(
+        client,
+        "no match",
+        "return document.body.innerText",
+        |text| {
+            text.as_str()
+                .is_some_and(|text| text.contains("No node matches"))
+        },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn press(client: &Client, key: &str) -> Result<()> {
+    client
+        .execute(
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))",
+            vec![key.into()],
+        )
+        .await?;
     Ok(())
 }

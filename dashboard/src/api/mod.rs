@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod error;
+pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod nodes;
 pub(crate) mod series;

@@ -3,8 +3,8 @@
 use super::projection::{Flat, Projection, View};
 use super::push;
 
-const MAGIC: &[u8] = b"FMAP\x01";
-const UNITS_PER_DEGREE: f64 = 100.0;
+const MAGIC: &[u8] = b"FMAP\x02";
+const UNITS_PER_DEGREE: f64 = 50.0;
 /// Paths farther than this outside the screen are left out of the drawing.
 const OVERSCAN_PX: f64 = 8.0;
 
@@ -164,7 +164,7 @@ mod tests {
         for cut in [0, 4, 5, 6, 7, 100, FILE.len() - 1] {
             assert_eq!(Geography::decode(&FILE[..cut]), None, "{cut}");
         }
-        assert_eq!(Geography::decode(b"FMAP\x01\xff\xff\xff\xff\xff"), None);
+        assert_eq!(Geography::decode(b"FMAP\x02\xff\xff\xff\xff\xff"), None);
         let mut longer = FILE.to_vec();
         longer.push(0);
         assert_eq!(Geography::decode(&longer), None);

@@ -1,12 +1,11 @@
 use leptos::prelude::*;
-use leptos_router::hooks::{use_navigate, use_query_map};
 
 use super::keys::{self, Key};
 use super::notice::Failure;
 use super::range_picker::RangePicker;
 use super::series_chart::SeriesChart;
 use crate::chart::layout::Proportions;
-use crate::routes::with_query;
+use crate::router::{Router, Step};
 use crate::state::history::History;
 
 /// A chart with its range; the children are shown under the notice that it is empty.
@@ -17,21 +16,14 @@ pub(crate) fn HistoryPanel(
     proportions: Proportions,
     children: ChildrenFn,
 ) -> impl IntoView {
-    let (navigate, query) = (use_navigate(), use_query_map());
+    let router = Router::expect();
     keys::listen(move |key| {
         let next = match key {
             Key::Shorter => history.range.get_untracked().step(false),
             Key::Longer => history.range.get_untracked().step(true),
             _ => return,
         };
-        let href = query.with_untracked(|query| with_query(query, "range", Some(next.as_str())));
-        navigate(
-            &href,
-            leptos_router::NavigateOptions {
-                scroll: false,
-                ..Default::default()
-            },
-        );
+        router.set("range", Some(next.as_str()), Step::SamePage);
     });
     let empty = Memo::new(move |_| {
         history

@@ -2,11 +2,10 @@
 
 use leptos::ev;
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
+use crate::router::{Router, Step};
 use crate::routes::Page;
 
 /// What a key asks of the page that is shown.
@@ -59,10 +58,10 @@ pub(crate) fn listen(act: impl Fn(Key) + 'static) {
     on_cleanup(move || listener.remove());
 }
 
-/// `g` then `o`, `n` or `s` goes to a page; Esc leaves a field.
+/// `g` then `o` (or `m`), `n`, `l` or `s` goes to a page; Esc leaves a field.
 #[component]
 pub(crate) fn Keys() -> impl IntoView {
-    let navigate = use_navigate();
+    let router = Router::expect();
     let armed = StoredValue::new(false);
     let listener = window_event_listener(ev::keydown, move |event| {
         let leaving = Key::of(&event) == Some(Key::Escape);
@@ -79,13 +78,14 @@ pub(crate) fn Keys() -> impl IntoView {
         let was_armed = armed.try_get_value().unwrap_or_default();
         armed.set_value(event.key() == "g" && !was_armed);
         let page = match event.key().as_str() {
-            "o" => Page::Overview,
+            "o" | "m" => Page::Overview,
             "n" => Page::Nodes,
+            "l" => Page::Ledger,
             "s" => Page::System,
             _ => return,
         };
         if was_armed {
-            navigate(&page.href(), NavigateOptions::default());
+            router.go(&page.href(), Step::NewPage);
         }
     });
     on_cleanup(move || listener.remove());

@@ -13,6 +13,7 @@ pub(crate) mod node_table;
 pub(crate) mod notice;
 pub(crate) mod posture;
 pub(crate) mod range_picker;
+pub(crate) mod receipt;
 pub(crate) mod series_chart;
 pub(crate) mod state_mark;
 pub(crate) mod topbar;

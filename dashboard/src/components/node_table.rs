@@ -2,14 +2,13 @@ use std::time::Duration;
 
 use leptos::html::{Div, Input};
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_navigate, use_query_map};
 
 use super::node_row::NodeRow;
 use super::state_mark::{STATES, StateMark};
 use crate::components::keys::{self, Key};
 use crate::format;
-use crate::routes::{Page, with_query};
+use crate::router::{Router, Step};
+use crate::routes::Page;
 use crate::state::live::Live;
 use crate::state::order::{SortKey, Wanted, rows, state_from_query};
 
@@ -30,9 +29,9 @@ pub(crate) fn NodeTable() -> impl IntoView {
     let body = NodeRef::<Div>::new();
     let window = Window::new(body, order.ids);
     let selected = RwSignal::new(None::<String>);
-    let navigate = use_navigate();
+    let router = Router::expect();
     keys::listen(move |key| match (key, selected.get_untracked()) {
-        (Key::Open, Some(id)) => navigate(&Page::Node(id).href(), NavigateOptions::default()),
+        (Key::Open, Some(id)) => router.go(&Page::Node(id).href(), Step::NewPage),
         (Key::Escape, _) => selected.set(None),
         (Key::Down, now) => select(1, now, selected, order.ids, body, window.row_px),
         (Key::Up, now) => select(-1, now, selected, order.ids, body, window.row_px),
@@ -200,12 +199,12 @@ fn visible(top_px: f64, window_px: f64, row_px: f64, count: usize) -> (usize, us
 }
 
 fn wanted_of_url() -> Memo<Wanted> {
-    let query = use_query_map();
+    let router = Router::expect();
     Memo::new(move |_| {
-        query.with(|query| Wanted {
-            text: query.get("q").unwrap_or_default().to_lowercase(),
-            state: state_from_query(query.get("state").as_deref()),
-            sort: SortKey::from_query(query.get("sort").as_deref()),
+        router.with(|address| Wanted {
+            text: address.value("q").unwrap_or_default().to_lowercase(),
+            state: state_from_query(address.value("state")),
+            sort: SortKey::from_query(address.value("sort")),
         })
     })
 }
@@ -213,17 +212,7 @@ fn wanted_of_url() -> Memo<Wanted> {
 #[component]
 fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
     let live = Live::expect();
-    let (navigate, query) = (use_navigate(), use_query_map());
-    let change = move |key: &str, value: Option<&str>| {
-        let href = query.with_untracked(|query| with_query(query, key, value));
-        let options = NavigateOptions {
-            replace: true,
-            scroll: false,
-            ..NavigateOptions::default()
-        };
-        navigate(&href, options);
-    };
-    let (search, filter) = (change.clone(), change);
+    let router = Router::expect();
     let field = NodeRef::<Input>::new();
     keys::listen(move |key| {
         if let (Key::Search, Some(Some(field))) = (key, field.try_get_untracked()) {
@@ -236,22 +225,21 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
         <div class="tools">
             <h2>"Nodes"</h2>
             <input node_ref=field type="search" placeholder="Search node, place, tag" aria-label="Search nodes"
-                aria-keyshortcuts="/" prop:value=move || query.with(|query| query.get("q"))
+                aria-keyshortcuts="/" prop:value=move || router.value("q")
                 on:input=move |event| {
-                    search("q", Some(&event_target_value(&event)));
+                    router.set("q", Some(&event_target_value(&event)), Step::Replace);
                 }/>
             <div class="segments" role="group" aria-label="State">
                 {STATES
                     .map(|state| {
                         let pressed = move || wanted.get().state == Some(state);
-                        let filter = filter.clone();
                         view! {
                             <button type="button" title=format!("Only {}", state.as_str())
                                 aria-label=format!("Only {}", state.as_str())
                                 aria-pressed=move || pressed().to_string()
                                 on:click=move |_| {
                                     let on = wanted.get_untracked().state == Some(state);
-                                    filter("state", (!on).then_some(state.as_str()));
+                                    router.set("state", (!on).then_some(state.as_str()), Step::SamePage);
                                 }>
                                 <StateMark state=Signal::from(state)/>
                                 {move || live.summary.get().count(state)}
@@ -276,23 +264,21 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
 
 #[component]
 fn Header(wanted: Memo<Wanted>) -> impl IntoView {
-    let query = use_query_map();
-    let column = move |class: &'static str,
-                       label: &'static str,
-                       title: &'static str,
-                       key: SortKey| {
-        let active = move || wanted.get().sort == key;
-        view! {
-            <span class=format!("cell {class}") role="columnheader" title=title
-                aria-sort=move || active().then_some("descending")>
-                <a data-noscroll="true"
-                    href=move || query.with(|query| with_query(query, "sort", Some(key.as_str())))
-                    class:active=active>
-                    {label}
-                </a>
-            </span>
-        }
-    };
+    let router = Router::expect();
+    let column =
+        move |class: &'static str, label: &'static str, title: &'static str, key: SortKey| {
+            let active = move || wanted.get().sort == key;
+            view! {
+                <span class=format!("cell {class}") role="columnheader" title=title
+                    aria-sort=move || active().then_some("descending")>
+                    <a data-noscroll="true"
+                        href=move || router.href_with("sort", Some(key.as_str()))
+                        class:active=active>
+                        {label}
+                    </a>
+                </span>
+            }
+        };
     view! {
         <div class="row head" role="row" aria-rowindex="1">
             {column("state", "State", "Worst first", SortKey::Worst)}

@@ -1,7 +1,7 @@
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 use crate::format;
+use crate::router::Router;
 use crate::routes::Page;
 use crate::state::live::{Connection, Live};
 use crate::state::prefs::{Prefs, Theme, Zone};
@@ -18,14 +18,29 @@ pub(crate) fn TopBar() -> impl IntoView {
                 "FiberStack"
             </a>
             <nav aria-label="Pages">
-                <A href=Page::Overview.href() exact=true>"Overview"</A>
-                <A href=Page::Nodes.href()>"Nodes"</A>
-                <A href=Page::System.href()>"System"</A>
+                <PageLink page=Page::Overview name="Overview"/>
+                <PageLink page=Page::Nodes name="Nodes"/>
+                <PageLink page=Page::Ledger name="Ledger"/>
+                <PageLink page=Page::System name="System"/>
             </nav>
             <Clock/>
             <Link/>
             <Preferences/>
         </header>
+    }
+}
+
+/// A node's page counts as one of the nodes.
+#[component]
+fn PageLink(page: Page, name: &'static str) -> impl IntoView {
+    let router = Router::expect();
+    let href = page.href();
+    let current = Memo::new(move |_| match router.with(Page::at) {
+        Some(Page::Node(_)) => page == Page::Nodes,
+        shown => shown.as_ref() == Some(&page),
+    });
+    view! {
+        <a href=href aria-current=move || current.get().then_some("page")>{name}</a>
     }
 }
 

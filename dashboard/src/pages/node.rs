@@ -1,7 +1,6 @@
 use fiber_contract::NodeState;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::hooks::use_params_map;
 
 use crate::api;
 use crate::api::error::Error;
@@ -20,16 +19,16 @@ use crate::state::prefs::Prefs;
 
 /// One node: what it is, and how it has been.
 #[component]
-pub(crate) fn NodePage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let history = History::follow(Memo::new(move |_| Subject::Node(id.get())));
+pub(crate) fn NodePage(id: String) -> impl IntoView {
+    let subject = Subject::Node(id.clone());
+    let history = History::follow(Memo::new(move |_| subject.clone()));
+    let sender = id.clone();
     view! {
         <div class="node-page">
-            {move || view! { <Heading id=id.get()/> }}
+            <Heading id/>
             <HistoryPanel title="Latency, loss and uptime" history proportions=FULL>
                 <p>"This line sends one:"</p>
-                {move || view! { <SendSample node_id=id.get()/> }}
+                <SendSample node_id=sender.clone()/>
             </HistoryPanel>
         </div>
     }

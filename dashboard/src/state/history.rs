@@ -8,12 +8,12 @@ use fiber_contract::query::SeriesAnswer;
 use fiber_contract::time::MICROS_PER_S;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::hooks::use_query_map;
 
 use super::live::Live;
 use super::range::Range;
 use crate::api;
 use crate::api::error::Error;
+use crate::router::Router;
 
 /// Whose history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +49,9 @@ pub(crate) struct History {
 impl History {
     /// Asks until the component that called this goes.
     pub(crate) fn follow(subject: Memo<Subject>) -> Self {
-        let query = use_query_map();
-        let range = Memo::new(move |_| {
-            query.with(|query| Range::from_query(query.get("range").as_deref()))
-        });
+        let router = Router::expect();
+        let range =
+            Memo::new(move |_| router.with(|address| Range::from_query(address.value("range"))));
         let history = Self {
             live: Live::expect(),
             subject,

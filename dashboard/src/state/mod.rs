@@ -1,6 +1,7 @@
 //! What the pages share. The rules (`fleet`, `posture`, `order`, `range`, `backoff`) are plain data
 //! and tested on the host; `live` and `prefs` wrap them in signals.
 
+pub(crate) mod account;
 pub(crate) mod atlas;
 pub(crate) mod backoff;
 pub(crate) mod fleet;
