@@ -11,7 +11,7 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test bench fmt lint deny clean-data psql servers build tools local
+.PHONY: help up down logs status test soak bench fmt lint deny clean-data psql servers build tools local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ test: local ## format, lints, and every test against the real servers
 	@$(LOCAL) browser
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) test --release --workspace
+
+soak: local ## kills by the hundred: CYCLES=1000 SEED=… ONLY=engine|database
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) test --release -p fiber-tests -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
 
 bench: local ## the figures, as ratios from one run
 	@$(LOCAL) provision

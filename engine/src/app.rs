@@ -165,7 +165,7 @@ impl Stages {
         let sources = live::Sources {
             committed: publish,
             etl: etl.clone(),
-            accounts,
+            accounts: accounts.clone(),
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
@@ -183,6 +183,7 @@ impl Stages {
             metrics,
             journal: journal_reading(journal, &watch),
             etl,
+            accounts,
             driver: driver.as_str(),
             pool,
             health,

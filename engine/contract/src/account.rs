@@ -22,7 +22,7 @@ impl LedgerCounts {
     }
 }
 
-/// One node in one hour of arrival.
+/// One node in one hour; the hour is that of the samples' own time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRow {
     pub node_id: String,

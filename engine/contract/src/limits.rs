@@ -25,6 +25,8 @@ pub const RAW_RETENTION_S: i64 = 7 * 86_400;
 pub const QUERY_ROWS_MAX: usize = 1_000;
 /// Points of one `/api/metrics/series` answer, per series.
 pub const SERIES_POINTS_MAX: usize = 3_600;
+/// The same with `sketch=true`: a point then holds up to some hundreds of bins.
+pub const SKETCH_POINTS_MAX: usize = 720;
 
 /// `probe_type` when a sample names none.
 pub const PROBE_TYPE_DEFAULT: &str = "ping";

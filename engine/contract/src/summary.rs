@@ -23,9 +23,10 @@ pub struct AggregateRow {
     /// Nodes with a sample in the window, and registered nodes.
     pub reporting: u32,
     pub nodes: u32,
-    /// Summed over the nodes: minutes in which they reported to be down (uptime 0 or all packets lost).
+    /// Summed over the nodes: each observed bucket's length times the share of it that was down
+    /// (100 % less its mean uptime).
     pub downtime_s: f64,
-    /// Observed minutes without those of downtime, in percent of observed minutes; nothing observed, nothing said.
+    /// Observed time without downtime, in percent of observed time; nothing observed, nothing said.
     pub availability_pct: Option<f32>,
 }
 

@@ -63,6 +63,13 @@ impl BatchIds {
         }
     }
 
+    /// The body's hash and the answer of a batch that is remembered.
+    pub fn first_answer(&self, id: BatchId) -> Option<([u8; 32], Arc<IngestData>)> {
+        let shard = self.shard(id);
+        let known = shard.known.get(&id)?;
+        Some((known.body_hash, Arc::clone(&known.answer)))
+    }
+
     /// The first answer stays.
     pub fn remember(&self, id: BatchId, body_hash: [u8; 32], answer: IngestData) {
         let mut shard = self.shard(id);

@@ -3,7 +3,9 @@
 use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Timer};
-use crate::query::{IngestReply, IngestRequest, IngestService};
+use crate::model::BatchId;
+use crate::query::{IngestReply, IngestRequest, IngestService, hex};
+use fiber_contract::account::Receipt;
 use futures_util::future::BoxFuture;
 use hyper::header::{
     CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -40,6 +42,23 @@ impl IngestService for Admit {
                 Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),
             };
             into_hyper(reply)
+        })
+    }
+
+    fn answered(&self, id: BatchId) -> Option<Receipt> {
+        let (body_hash, answer) = self.batch_ids().first_answer(id)?;
+        Some(Receipt {
+            batch_id: answer.batch_id.clone(),
+            state: "durable".to_owned(),
+            source_region: answer.source_region.clone(),
+            received_at: None,
+            committed_at: None,
+            accepted: answer.accepted,
+            rejected: answer.rejected,
+            journal_id: None,
+            group_seq: None,
+            body_sha256: hex(&body_hash),
+            trace_id: None,
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::limits::{LIVE_SUBSCRIBERS_MAX, QUERY_BODIES_KIB_MAX};
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Accounts, Metrics};
 use deadpool_postgres::Pool;
 use fiber_contract::UnixMicros;
 use fiber_contract::status::{EtlStatus, JournalStatus};
@@ -44,6 +44,7 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub journal: Reading<JournalStatus>,
     pub etl: Reading<EtlStatus>,
+    pub accounts: Reading<Accounts>,
     /// `epoll` or `io_uring`: what the cores wait with.
     pub driver: &'static str,
     /// Of `sql::pool`.

@@ -8,6 +8,10 @@ pub(crate) enum Error {
     NotFound,
     #[error("no node is named {0:?}")]
     NoNode(String),
+    #[error(
+        "no batch with the id {0} is known; receipts are kept for batches that came with X-Batch-ID"
+    )]
+    NoBatch(String),
     #[error("allowed here: {allow}")]
     MethodNotAllowed { allow: &'static str },
     #[error("the method is not known")]
@@ -59,7 +63,7 @@ impl Error {
     /// The one place that pairs a failure with its code, and so with its status.
     pub(crate) const fn code(&self) -> ErrorCode {
         match self {
-            Self::NotFound | Self::NoNode(_) => ErrorCode::NotFound,
+            Self::NotFound | Self::NoNode(_) | Self::NoBatch(_) => ErrorCode::NotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::MethodUnknown => ErrorCode::NotImplemented,
             Self::Unauthorized => ErrorCode::InvalidToken,

@@ -6,8 +6,9 @@ use super::error::Error;
 use super::respond::Body;
 use crate::admit::Route;
 use crate::limits::{BODY_WINDOW, BODY_WINDOW_BYTES_MIN};
-use crate::model::TraceId;
+use crate::model::{BatchId, TraceId};
 use bytes::{Bytes, BytesMut};
+use fiber_contract::account::Receipt;
 use fiber_contract::limits::BODY_BYTES_MAX;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
@@ -42,6 +43,9 @@ pub struct IngestReply {
 /// What makes samples durable; the cores' path behind one call.
 pub trait IngestService: Send + Sync {
     fn handle(&self, request: IngestRequest) -> BoxFuture<'_, IngestReply>;
+
+    /// What is remembered of a batch that was answered.
+    fn answered(&self, id: BatchId) -> Option<Receipt>;
 }
 
 /// One KiB of the bytes that bodies may hold together.

@@ -20,22 +20,26 @@ mod context;
 mod error;
 pub mod handoff;
 pub mod ingest;
+mod ledger;
 pub mod live;
 mod nodes;
 mod params;
 mod raw;
+mod receipt;
 pub(crate) mod respond;
 mod rewind;
 mod router;
 mod series;
 mod service;
 pub mod sql;
+mod summary;
 mod write_deadline;
 
 pub use connection::serve_connection;
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
 pub use ingest::{IngestReply, IngestRequest, IngestService};
+pub(crate) use receipt::hex;
 
 #[cfg(test)]
 mod tests;

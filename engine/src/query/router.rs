@@ -13,6 +13,12 @@ pub(crate) enum Route<'a> {
     Node {
         encoded_id: &'a str,
     },
+    Ledger,
+    Batch {
+        id: &'a str,
+    },
+    Aggregated,
+    Cluster,
     Live,
     Scrape,
     Ingest(IngestRoute),
@@ -22,10 +28,13 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 8] = [
+const EXACT: [(&str, Route<'static>); 11] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
     ("/api/metrics/series", Route::Series),
+    ("/api/metrics/aggregated", Route::Aggregated),
+    ("/api/metrics/cluster", Route::Cluster),
+    ("/api/ledger", Route::Ledger),
     ("/api/nodes", Route::Nodes),
     ("/api/live", Route::Live),
     ("/metrics", Route::Scrape),
@@ -33,6 +42,7 @@ const EXACT: [(&str, Route<'static>); 8] = [
     ("/api/ingest", Route::Ingest(IngestRoute::Ingest)),
 ];
 const NODE_PREFIX: &str = "/api/nodes/";
+const BATCH_PREFIX: &str = "/api/batches/";
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
@@ -74,6 +84,9 @@ pub(crate) fn resolve<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, E
 fn find(path: &str) -> Option<Route<'_>> {
     if let Some((_, route)) = EXACT.iter().find(|(exact, _)| *exact == path) {
         return Some(*route);
+    }
+    if let Some(id) = path.strip_prefix(BATCH_PREFIX) {
+        return (!id.is_empty() && !id.contains('/')).then_some(Route::Batch { id });
     }
     match path.strip_prefix(NODE_PREFIX) {
         Some("") => None,
@@ -132,6 +145,9 @@ mod tests {
             "/api/status/",
             "/api/nodes/",
             "/api/nodes/a/b",
+            "/api/batches",
+            "/api/batches/",
+            "/api/batches/a/b",
         ] {
             check("GET", path, Err(404));
         }

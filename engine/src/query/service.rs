@@ -7,7 +7,7 @@ use super::live;
 use super::params::Params;
 use super::respond::{self, Body};
 use super::router::{Route, resolve};
-use super::{assets, nodes, raw, series};
+use super::{assets, ledger, nodes, raw, receipt, series, summary};
 use crate::admin::{health, scrape};
 use crate::limits::TARGET_BYTES_MAX;
 use crate::model::TraceId;
@@ -55,6 +55,10 @@ async fn dispatch(
         Route::Nodes => nodes::list(context),
         Route::Node { encoded_id } => nodes::one(context, encoded_id),
         Route::Series => series::answer(context, &Params::parse(uri.query())?).await,
+        Route::Ledger => ledger::page(context, &Params::parse(uri.query())?).await,
+        Route::Batch { id } => receipt::one(context, id).await,
+        Route::Aggregated => summary::aggregated(context, &Params::parse(uri.query())?).await,
+        Route::Cluster => summary::cluster(context, &Params::parse(uri.query())?).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
     }
 }

@@ -40,6 +40,10 @@ impl IngestService for Echo {
             }
         })
     }
+
+    fn answered(&self, _: crate::model::BatchId) -> Option<fiber_contract::account::Receipt> {
+        None
+    }
 }
 
 fn config(environment: &'static str) -> Config {
@@ -90,10 +94,13 @@ async fn serve(environment: &'static str) -> Server {
     let pool = sql::pool(&config.database).unwrap();
     let hub = Hub::new(7);
     let (etl, journal) = (Reading::new(waiting), Reading::new(empty_journal));
+    let counted = Arc::clone(&metrics);
+    let accounts = Reading::new(move || counted.copy.accounts(|| 0));
     let context = Context::new(Parts {
         metrics: Arc::clone(&metrics),
         journal,
         etl: etl.clone(),
+        accounts: accounts.clone(),
         driver: "epoll",
         pool: pool.clone(),
         health: Health::new(),
@@ -108,7 +115,7 @@ async fn serve(environment: &'static str) -> Server {
     let sources = Sources {
         committed: receiver,
         etl,
-        accounts: Reading::new(move || metrics.copy.accounts(|| 0)),
+        accounts,
         pool,
     };
     tokio::spawn(live::run(hub.clone(), sources, shutdown.clone()));

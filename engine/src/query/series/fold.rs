@@ -1,10 +1,10 @@
 //! Rows into points.
 
 use crate::model::NodeKey;
-use crate::publish::rollup::Bucket;
+use crate::publish::rollup::{Bucket, Sketch};
 use crate::query::live::nearest_rank;
 use fiber_contract::UnixMicros;
-use fiber_contract::query::SeriesPoint;
+use fiber_contract::query::{SeriesPoint, StepSketch};
 use std::collections::BTreeMap;
 
 const SHARES: [f64; 4] = [0.50, 0.90, 0.95, 0.99];
@@ -44,6 +44,20 @@ impl RawFold {
         step.latencies.extend(latency_ms);
         step.loss_sum += f64::from(loss);
         step.uptime_sum += f64::from(uptime);
+    }
+
+    pub(super) fn sketches(&self) -> Vec<StepSketch> {
+        let sketch = |step: &RawStep| {
+            let mut sketch = Sketch::default();
+            for ms in &step.latencies {
+                sketch.add(f64::from(*ms));
+            }
+            sketch
+        };
+        self.steps
+            .iter()
+            .map(|(start, step)| bins(*start, &sketch(step)))
+            .collect()
     }
 
     pub(super) fn points(self) -> Vec<SeriesPoint> {
@@ -99,12 +113,34 @@ impl RollupFold {
             .merge(bucket);
     }
 
+    pub(super) fn sketches(&self) -> Vec<StepSketch> {
+        self.steps
+            .iter()
+            .map(|(start, bucket)| bins(*start, &bucket.sketch))
+            .collect()
+    }
+
     pub(super) fn points(self) -> Vec<SeriesPoint> {
         self.steps
             .iter()
             .map(|(start, bucket)| point(*start, bucket))
             .collect()
     }
+}
+
+fn bins(start: UnixMicros, sketch: &Sketch) -> StepSketch {
+    StepSketch {
+        t: start,
+        bins: sketch
+            .values()
+            .map(|(value, count)| (narrow(value), count))
+            .collect(),
+    }
+}
+
+/// A bucket as one point, whatever it was merged from.
+pub(in crate::query) fn summed_up(bucket: &Bucket) -> SeriesPoint {
+    point(UnixMicros(0), bucket)
 }
 
 fn point(start: UnixMicros, bucket: &Bucket) -> SeriesPoint {
@@ -218,6 +254,27 @@ mod tests {
                 assert!(close(rollup, raw), "{raw:?} {rollup:?} of {count}");
             }
         }
+    }
+
+    #[test]
+    fn the_sketch_is_the_same_from_either_source_and_holds_every_latency() {
+        let (mut raw, mut rollup) = (RawFold::new(60), RollupFold::new(60));
+        let mut bucket = Bucket::new(NodeKey(1));
+        for (time_s, latency_ms) in [(0, Some(1.0)), (1, Some(1.0)), (2, Some(80.0)), (3, None)] {
+            let sample = sample(time_s, latency_ms);
+            raw.add(sample.time, sample.latency_ms, 100.0, 0.0);
+            bucket.add(&sample);
+        }
+        rollup.add(UnixMicros(0), &bucket);
+        assert_eq!(raw.sketches(), rollup.sketches());
+        let [step] = &raw.sketches()[..] else {
+            panic!("one step")
+        };
+        assert_eq!(
+            step.bins.iter().map(|(_, n)| *n).collect::<Vec<_>>(),
+            [2, 1]
+        );
+        assert!(close(Some(step.bins[1].0), Some(80.0)), "{:?}", step.bins);
     }
 
     #[test]

@@ -17,7 +17,9 @@ use super::sql::Session;
 use fiber_contract::UnixMicros;
 use fiber_contract::node::{INTERVAL_DEFAULT_S, SILENT_INTERVALS};
 use fiber_contract::query::{Meta, SeriesAnswer};
+pub(super) use fold::summed_up;
 use hyper::Response;
+pub(super) use source::stored_bucket;
 use step::{Plan, Step};
 
 const SPAN_DEFAULT_S: i64 = 3_600;
@@ -37,6 +39,7 @@ struct Asked {
     from: UnixMicros,
     to: UnixMicros,
     step: Step,
+    sketch: bool,
 }
 
 impl Asked {
@@ -60,7 +63,13 @@ impl Asked {
             return Err(Error::parameter("from", "is not before `to`"));
         }
         let step = Step::parse(params.text("step")?.unwrap_or("auto"))?;
+        let sketch = match params.text("sketch")? {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Error::parameter("sketch", "is true or false")),
+        };
         Ok(Self {
+            sketch,
             selection,
             from,
             to,
@@ -82,7 +91,7 @@ pub(super) async fn answer(context: &Context, params: &Params) -> Result<Respons
     let session = Session::for_request(context).await?;
     let keys = source::series_keys(&session, &asked.selection).await?;
     let plan = Plan::choose(&asked, keys.len(), interval_s)?;
-    let read = source::read(&session, &plan, &keys).await?;
+    let read = source::read(&session, &plan, &keys, asked.sketch).await?;
     let quiet_s = f64::from(plan.step_s).max(interval_s * SILENT_INTERVALS);
     let data = SeriesAnswer {
         from: plan.from,
@@ -90,7 +99,7 @@ pub(super) async fn answer(context: &Context, params: &Params) -> Result<Respons
         step_s: plan.step_s,
         points: read.points,
         gaps: gaps::find(&read.observed, plan.from, plan.to.min(now), quiet_s),
-        sketches: Vec::new(),
+        sketches: read.sketches,
     };
     framed(
         data,
@@ -118,6 +127,7 @@ mod tests {
             from: UnixMicros(NOW.0 - 3_600_000_000),
             to: NOW,
             step: Step::Auto,
+            sketch: false,
         };
         assert_eq!(asked("").unwrap(), expect);
     }
@@ -131,6 +141,7 @@ mod tests {
             ("from=2026-11-23T10:00:00Z&to=2026-11-23T10:00:00Z", "from"),
             ("to=tomorrow", "to"),
             ("step=fast", "step"),
+            ("sketch=yes", "sketch"),
             ("node_id=%27%3B--", "node_id"),
         ] {
             let error = asked(query).unwrap_err();

@@ -10,7 +10,7 @@ use crate::publish::rollup::{Bucket, LEVELS, Sketch};
 use crate::query::error::{DatabaseError, Error};
 use crate::query::sql::{PgInstant, Session};
 use fiber_contract::UnixMicros;
-use fiber_contract::query::SeriesPoint;
+use fiber_contract::query::{SeriesPoint, StepSketch};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use tokio_postgres::Row;
@@ -51,6 +51,8 @@ const ROLLUPS: [&str; LEVELS.len()] = [
 pub(super) struct Read {
     pub(super) points: Vec<SeriesPoint>,
     pub(super) observed: Vec<Observed>,
+    /// Empty unless asked for.
+    pub(super) sketches: Vec<StepSketch>,
 }
 
 pub(super) async fn series_keys(
@@ -68,14 +70,19 @@ pub(super) async fn series_keys(
         .collect()
 }
 
-pub(super) async fn read(session: &Session, plan: &Plan, keys: &[i64]) -> Result<Read, Error> {
+pub(super) async fn read(
+    session: &Session,
+    plan: &Plan,
+    keys: &[i64],
+    sketch: bool,
+) -> Result<Read, Error> {
     match plan.table {
-        Table::Raw => raw(session, plan, keys).await,
-        Table::Rollup(level) => rollup(session, plan, keys, level).await,
+        Table::Raw => raw(session, plan, keys, sketch).await,
+        Table::Rollup(level) => rollup(session, plan, keys, level, sketch).await,
     }
 }
 
-async fn raw(session: &Session, plan: &Plan, keys: &[i64]) -> Result<Read, Error> {
+async fn raw(session: &Session, plan: &Plan, keys: &[i64], sketch: bool) -> Result<Read, Error> {
     let mut fold = RawFold::new(plan.step_s);
     let mut times = BTreeSet::new();
     each(session, RAW, plan, keys, |row| {
@@ -90,17 +97,24 @@ async fn raw(session: &Session, plan: &Plan, keys: &[i64]) -> Result<Read, Error
         .map(|at| Observed { from: at, to: at })
         .collect();
     Ok(Read {
+        sketches: if sketch { fold.sketches() } else { Vec::new() },
         points: fold.points(),
         observed,
     })
 }
 
-async fn rollup(session: &Session, plan: &Plan, keys: &[i64], level: usize) -> Result<Read, Error> {
+async fn rollup(
+    session: &Session,
+    plan: &Plan,
+    keys: &[i64],
+    level: usize,
+    sketch: bool,
+) -> Result<Read, Error> {
     let mut fold = RollupFold::new(plan.step_s);
     let mut starts = BTreeSet::new();
     each(session, ROLLUPS[level], plan, keys, |row| {
         let PgInstant(start) = row.try_get(0)?;
-        fold.add(start, &bucket(row)?);
+        fold.add(start, &stored_bucket(row)?);
         starts.insert(start);
         Ok(())
     })
@@ -111,6 +125,7 @@ async fn rollup(session: &Session, plan: &Plan, keys: &[i64], level: usize) -> R
         to: UnixMicros(from.0 + length_micros),
     };
     Ok(Read {
+        sketches: if sketch { fold.sketches() } else { Vec::new() },
         points: fold.points(),
         observed: starts.into_iter().map(whole).collect(),
     })
@@ -143,7 +158,8 @@ async fn each(
     Ok(())
 }
 
-fn bucket(row: &Row) -> Result<Bucket, tokio_postgres::Error> {
+/// The bucket in the columns 1 to 8 of `ROLLUPS`.
+pub(in crate::query) fn stored_bucket(row: &Row) -> Result<Bucket, tokio_postgres::Error> {
     let bytes: Option<&[u8]> = row.try_get(8)?;
     let sketch = bytes
         .map(Sketch::from_bytes)

@@ -4,7 +4,7 @@ use super::{Asked, Selection};
 use crate::publish::rollup::LEVELS;
 use crate::query::error::Error;
 use fiber_contract::UnixMicros;
-use fiber_contract::limits::{RAW_RETENTION_S, SERIES_POINTS_MAX};
+use fiber_contract::limits::{RAW_RETENTION_S, SERIES_POINTS_MAX, SKETCH_POINTS_MAX};
 use fiber_contract::time::MICROS_PER_S;
 
 /// Points that `auto` aims at: about one for every three pixels of a wide chart.
@@ -105,8 +105,13 @@ impl Plan {
             Step::Auto => auto(asked, span_s, series, interval_s),
             Step::Seconds(step_s) => step_s,
         };
-        if span_s / i64::from(step_s) > SERIES_POINTS_MAX as i64 {
-            let reason = format!("more than {SERIES_POINTS_MAX} points: take a longer step");
+        let points_max = if asked.sketch {
+            SKETCH_POINTS_MAX
+        } else {
+            SERIES_POINTS_MAX
+        };
+        if span_s / i64::from(step_s) > points_max as i64 {
+            let reason = format!("more than {points_max} points: take a longer step");
             return Err(Error::parameter("step", reason));
         }
         Ok(Self {
@@ -152,6 +157,7 @@ mod tests {
             from: UnixMicros(TO.0 - span_s * MICROS_PER_S),
             to: TO,
             step,
+            sketch: false,
         }
     }
 

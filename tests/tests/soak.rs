@@ -1,0 +1,175 @@
+//! Kills by the hundred, for `make soak`: too long for every run of the tests.
+//!
+//! A fleet sends without a pause; at random moments the engine, the database or both get SIGKILL
+//! and are started again. After each round every sample that was acknowledged is compared with the
+//! table. `CYCLES` sets how many kills, `SEED` repeats the moments and victims of a run.
+
+use crate::support::fleet::{config, start, verify};
+use crate::support::{DRIVERS, Stack};
+use anyhow::{Context as _, Result, ensure};
+use fiber_loadgen::fleet::Running;
+use fiber_loadgen::verify::Comparison;
+use fiber_local::servers::Postgres;
+use std::time::{Duration, Instant};
+
+/// Kills between two comparisons, which take longer than a kill.
+const ROUND_CYCLES: u64 = 25;
+const RATE_PER_S: f64 = 10_000.0;
+const BATCH: u32 = 20;
+
+#[test]
+#[ignore = "long: make soak"]
+fn the_engine_is_killed_under_load() -> Result<()> {
+    soak("engine killed", 1_000, |cycle| {
+        cycle.stack.engine.kill9()?;
+        let on_the_way = on_the_way(cycle.stack, cycle.run)?;
+        cycle.in_flight.push(on_the_way);
+        cycle.stack.engine.restart()
+    })
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn the_database_or_both_are_killed_under_load() -> Result<()> {
+    soak("database or both killed", 200, |cycle| {
+        let engine_too = cycle.random.below(2) == 0;
+        cycle.postgres.kill()?;
+        if engine_too {
+            cycle.stack.engine.kill9()?;
+        }
+        // Sometimes the engine is back first and has to wait.
+        if engine_too && cycle.random.below(2) == 0 {
+            cycle.stack.engine.restart()?;
+            return cycle.postgres.start();
+        }
+        cycle.postgres.start()?;
+        if engine_too {
+            cycle.stack.engine.restart()?;
+        }
+        Ok(())
+    })
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough to scatter moments, and a seed repeats it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    cycles: u64,
+    acked: u64,
+    stored: u64,
+    in_flight: Vec<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, found: &Comparison) {
+        self.acked += found.acked;
+        self.stored += found.stored;
+    }
+
+    /// Where it was looked at.
+    fn median_in_flight(&mut self) -> Option<u64> {
+        self.in_flight.sort_unstable();
+        let middle = self.in_flight.len() / 2;
+        self.in_flight.get(middle).copied()
+    }
+}
+
+fn number(name: &str, default: u64) -> Result<u64> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("{name}={text:?}")),
+        Err(_) => Ok(default),
+    }
+}
+
+/// Acknowledged and not in the table: what only the journal has while the engine is dead. Samples
+/// without an answer come on top.
+fn on_the_way(stack: &Stack, run: &Running) -> Result<u64> {
+    // The fleet tells its progress in steps.
+    std::thread::sleep(Duration::from_millis(150));
+    let acked = run.progress().acked_samples;
+    let stored: u64 = stack
+        .sql("SELECT coalesce(sum(stored), 0) FROM commit_ledger")?
+        .parse()?;
+    Ok(acked.saturating_sub(stored))
+}
+
+/// What a kill has in its hands.
+struct Cycle<'a> {
+    random: &'a mut Random,
+    stack: &'a mut Stack,
+    postgres: &'a mut Postgres,
+    run: &'a Running,
+    in_flight: &'a mut Vec<u64>,
+}
+
+type Kill = fn(Cycle<'_>) -> Result<()>;
+
+fn soak(what: &str, cycles_default: u64, kill: Kill) -> Result<()> {
+    let cycles = number("CYCLES", cycles_default)?;
+    let seed = number("SEED", u64::from(std::process::id()))?;
+    println!("{what}: {cycles} cycles, SEED={seed}");
+    let (mut random, mut tally) = (Random(seed), Tally::default());
+    let mut postgres = Postgres::start_private()?;
+    let began = Instant::now();
+    let mut driver = DRIVERS.into_iter().cycle();
+    while tally.cycles < cycles {
+        let round = ROUND_CYCLES.min(cycles - tally.cycles);
+        let driver = driver.next().context("there are drivers")?;
+        let found = one_round(round, driver, kill, &mut random, &mut postgres, &mut tally)?;
+        tally.add(&found);
+        let median = tally.median_in_flight();
+        println!(
+            "{what}: {}/{cycles} cycles in {:.0?}, {driver}: {} acked, {} stored; 0 lost, 0 duplicate, 0 ghost; \
+             acked and not yet in the table at the kill: median {median:?}",
+            tally.cycles,
+            began.elapsed(),
+            tally.acked,
+            tally.stored,
+        );
+    }
+    Ok(())
+}
+
+fn one_round(
+    cycles: u64,
+    driver: &str,
+    kill: Kill,
+    random: &mut Random,
+    postgres: &mut Postgres,
+    tally: &mut Tally,
+) -> Result<Comparison> {
+    let env = [("FIBER_DRIVER", driver)];
+    let mut stack = Stack::over(postgres.database("soak")?, &env)?.with_tables()?;
+    // Ended by `stop`; the limit only bounds a round that hangs.
+    let limit = Duration::from_secs(60 + 20 * cycles);
+    let run = start(config(&stack, RATE_PER_S, BATCH, limit))?;
+    for _ in 0..cycles {
+        std::thread::sleep(Duration::from_millis(200 + random.below(600)));
+        kill(Cycle {
+            random,
+            stack: &mut stack,
+            postgres,
+            run: &run,
+            in_flight: &mut tally.in_flight,
+        })?;
+        tally.cycles += 1;
+    }
+    run.stop();
+    let report = run.wait()?;
+    ensure!(
+        report.samples.acked > 0,
+        "nothing was acknowledged: {report:?}"
+    );
+    verify(&stack, &report)
+}
