@@ -7,7 +7,6 @@
 use crate::support::fleet::{config, start, verify};
 use crate::support::{DRIVERS, Stack};
 use anyhow::{Context as _, Result, ensure};
-use fiber_loadgen::fleet::Running;
 use fiber_loadgen::verify::Comparison;
 use fiber_local::servers::Postgres;
 use std::time::{Duration, Instant};
@@ -22,8 +21,6 @@ const BATCH: u32 = 20;
 fn the_engine_is_killed_under_load() -> Result<()> {
     soak("engine killed", 1_000, |cycle| {
         cycle.stack.engine.kill9()?;
-        let on_the_way = on_the_way(cycle.stack, cycle.run)?;
-        cycle.in_flight.push(on_the_way);
         cycle.stack.engine.restart()
     })
 }
@@ -77,11 +74,10 @@ impl Tally {
         self.stored += found.stored;
     }
 
-    /// Where it was looked at.
-    fn median_in_flight(&mut self) -> Option<u64> {
+    fn median_in_flight(&mut self) -> u64 {
         self.in_flight.sort_unstable();
         let middle = self.in_flight.len() / 2;
-        self.in_flight.get(middle).copied()
+        self.in_flight.get(middle).copied().unwrap_or_default()
     }
 }
 
@@ -92,16 +88,16 @@ fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
-/// Acknowledged and not in the table: what only the journal has while the engine is dead. Samples
-/// without an answer come on top.
-fn on_the_way(stack: &Stack, run: &Running) -> Result<u64> {
-    // The fleet tells its progress in steps.
-    std::thread::sleep(Duration::from_millis(150));
-    let acked = run.progress().acked_samples;
-    let stored: u64 = stack
-        .sql("SELECT coalesce(sum(stored), 0) FROM commit_ledger")?
-        .parse()?;
-    Ok(acked.saturating_sub(stored))
+/// What only the journal had when the engine was killed last: the engine that runs now found it
+/// there at its start, and has written it since. Samples without an answer came on top.
+fn replayed(stack: &Stack) -> Result<u64> {
+    let answer = fiber_local::http::get(&format!("{}/metrics", stack.engine.url()))?;
+    let text = String::from_utf8(answer.body)?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("fiber_samples_replayed_total "))
+        .context("the counter is exported")?;
+    Ok(value.trim().parse()?)
 }
 
 /// What a kill has in its hands.
@@ -109,8 +105,6 @@ struct Cycle<'a> {
     random: &'a mut Random,
     stack: &'a mut Stack,
     postgres: &'a mut Postgres,
-    run: &'a Running,
-    in_flight: &'a mut Vec<u64>,
 }
 
 type Kill = fn(Cycle<'_>) -> Result<()>;
@@ -131,7 +125,7 @@ fn soak(what: &str, cycles_default: u64, kill: Kill) -> Result<()> {
         let median = tally.median_in_flight();
         println!(
             "{what}: {}/{cycles} cycles in {:.0?}, {driver}: {} acked, {} stored; 0 lost, 0 duplicate, 0 ghost; \
-             acked and not yet in the table at the kill: median {median:?}",
+             durable and not in the table at a kill: median {median}",
             tally.cycles,
             began.elapsed(),
             tally.acked,
@@ -154,14 +148,15 @@ fn one_round(
     // Ended by `stop`; the limit only bounds a round that hangs.
     let limit = Duration::from_secs(60 + 20 * cycles);
     let run = start(config(&stack, RATE_PER_S, BATCH, limit))?;
-    for _ in 0..cycles {
+    for cycle in 0..cycles {
         std::thread::sleep(Duration::from_millis(200 + random.below(600)));
+        if cycle > 0 {
+            tally.in_flight.push(replayed(&stack)?);
+        }
         kill(Cycle {
             random,
             stack: &mut stack,
             postgres,
-            run: &run,
-            in_flight: &mut tally.in_flight,
         })?;
         tally.cycles += 1;
     }
