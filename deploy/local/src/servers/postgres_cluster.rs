@@ -225,6 +225,9 @@ impl Cluster {
 
     fn run_initdb(&self, data: &Path, password_file: &Path) -> Result<()> {
         let initdb = self.programs.postgres_tool("initdb");
+        for path in [initdb.as_path(), data] {
+            account::check_reach(self.account.as_ref(), path)?;
+        }
         // Not left to finish, and to fight with its successor, when this process is killed.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
