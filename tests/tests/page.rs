@@ -198,14 +198,21 @@ async fn walk(client: &Client, stack: &Stack, node_href: &str) -> Result<()> {
     press(client, "l").await?;
     heading("Ledger").await?;
     address("the ledger", "/ledger".to_owned()).await?;
-    let answered =
-        "return document.querySelector('.account table, .account [role=alert]') !== null";
+    let sum = "return document.querySelector('.account .sum')?.innerText ?? ''";
     until(
         client,
-        "the account or why there is none",
-        answered,
-        |found| *found == true,
+        "an account that closes or is in flight",
+        sum,
+        |text| {
+            let text = text.as_str().unwrap_or_default();
+            text.contains("closes") || text.contains("in flight")
+        },
     )
+    .await?;
+    let lines = "return document.querySelectorAll('.account tbody tr').length";
+    until(client, "a line for every node", lines, |count| {
+        count.as_u64().unwrap_or(0) > 20
+    })
     .await?;
     let same = client
         .execute("return window.sameDocument === true", Vec::new())
