@@ -97,13 +97,37 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             writeln!(out, "the configuration is good:\n{config:#?}")?;
         }
         Command::Journal(JournalCommand::Inspect { dir, groups }) => {
-            let mut out = std::io::stdout().lock();
+            let mut out = WhileRead(Some(std::io::stdout().lock()));
             let whole = journal::inspect(&dir, groups, &mut out)
                 .with_context(|| format!("inspect {}", dir.display()))?;
             return Ok(ExitCode::from(if whole { 0 } else { EXIT_DAMAGED }));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A reader such as `head` may leave early. The rest is looked at all the same, because the exit code
+/// speaks for the whole journal.
+struct WhileRead<W>(Option<W>);
+
+impl<W: std::io::Write> std::io::Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.0.as_mut().map(|out| out.write_all(bytes)) {
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(bytes.len())
+            }
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self.0.as_mut().map(W::flush) {
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Nothing can be done when even standard error is closed.

@@ -208,3 +208,43 @@ fn more_samples_than_the_route_takes_are_too_large() {
         ErrorCode::PayloadTooLarge
     );
 }
+
+/// Bytes of good bodies changed, taken away, doubled and cut, by seed: what serde_json calls no JSON is
+/// refused as malformed, and nothing panics.
+#[test]
+fn what_another_parser_refuses_is_malformed() {
+    use crate::testing::random::Random;
+    const INTERESTING: &[u8] = b"{}[]\",:\\-+.eE0123456789ntf \x00\x1f\x7f\x80\xc3\xff/u";
+    let (mut random, mut scratch) = (Random::new(20_261_124), Scratch::default());
+    let batch = json!({"node_id": "hub", "metrics": [sample(), with("metadata", json!({"a": [1, "\u{e9}"]}))]});
+    let good = [sample().to_string(), batch.to_string()];
+    let (mut refused, mut taken) = (0, 0);
+    for round in 0..20_000 {
+        let mut body = good[random.below(good.len())].clone().into_bytes();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(body.len());
+            let byte = INTERESTING[random.below(INTERESTING.len())];
+            match random.below(5) {
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                2 => drop(body.remove(at)),
+                3 => body[at] ^= 1 << random.below(8),
+                _ => body.truncate(at.max(8)),
+            }
+        }
+        let sent = body.clone();
+        let is_json = serde_json::from_slice::<Value>(&sent).is_ok();
+        let malformed = match parse(&mut body, PUSH, NOW, &mut scratch) {
+            Ok(_) => false,
+            Err(reject) => reject.code == ErrorCode::MalformedBatch,
+        };
+        assert!(
+            is_json || malformed,
+            "round {round}: no JSON, and not refused as such: {:?}",
+            String::from_utf8_lossy(&sent)
+        );
+        refused += u32::from(!is_json);
+        taken += u32::from(is_json && !malformed);
+    }
+    assert!(refused > 5_000 && taken > 500, "{refused} {taken}");
+}
