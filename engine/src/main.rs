@@ -18,8 +18,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
 /// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,
 /// quarantine), DB_HOST DB_PORT DB_USER DB_NAME DB_READ_HOST, REDIS_URL, RATE_LIMIT_GLOBAL_MAX
-/// RATE_LIMIT_INGEST_RATE RATE_LIMIT_INGEST_BURST, ENV (dev, staging, prod) and RUST_LOG have
-/// defaults.
+/// RATE_LIMIT_INGEST_RATE RATE_LIMIT_INGEST_BURST, CORS_ORIGINS, ENV (dev, staging, prod) and
+/// RUST_LOG have defaults.
 #[derive(Debug, Parser)]
 #[command(name = "fiber-engine", version)]
 struct Arguments {

@@ -149,6 +149,33 @@ fn the_live_stream_tells_of_a_sample_soon_after_it_is_stored() -> Result<()> {
     stream.await_text("lagos-01")
 }
 
+/// A page of another site gets an answer that its browser keeps from it; one of ours may read.
+#[test]
+fn only_known_origins_may_read_across_sites() -> Result<()> {
+    let stack = Stack::with(&[("CORS_ORIGINS", "https://ops.example")])?;
+    let ask = |method: &str, origin: &str, more: &str| {
+        let head =
+            format!("{method} /api/status HTTP/1.1\r\nHost: e\r\nOrigin: {origin}\r\n{more}\r\n");
+        exchange(&stack.engine, head.as_bytes())
+    };
+    let ours = ask("GET", "https://ops.example", "")?;
+    ensure!(
+        ours.header("access-control-allow-origin") == Some("https://ops.example"),
+        "{ours:?}"
+    );
+    ensure!(ours.header("access-control-allow-credentials").is_none());
+    let foreign = ask("GET", "https://evil.test", "")?;
+    ensure!(foreign.status == 200 && foreign.header("access-control-allow-origin").is_none());
+    ensure!(foreign.header("vary") == Some("origin"), "{foreign:?}");
+    let wish = "Access-Control-Request-Method: GET\r\n";
+    let preflight = ask("OPTIONS", "https://ops.example", wish)?;
+    ensure!(preflight.status == 204, "{preflight:?}");
+    ensure!(preflight.header("access-control-allow-methods") == Some("GET, HEAD"));
+    let foreign = ask("OPTIONS", "https://evil.test", wish)?;
+    ensure!(foreign.status == 405 && foreign.header("access-control-allow-origin").is_none());
+    Ok(())
+}
+
 #[test]
 fn bad_queries_are_422_and_name_the_parameter() -> Result<()> {
     let stack = Stack::start()?;

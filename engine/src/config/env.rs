@@ -162,6 +162,22 @@ impl Reader<'_> {
         Duration::from_secs(age_s)
     }
 
+    fn cors_origins(&mut self) -> Vec<String> {
+        let text = self.text("CORS_ORIGINS").unwrap_or_default();
+        let origins = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let mut known = Vec::new();
+        for origin in origins {
+            if is_origin(origin) {
+                known.push(origin.to_owned());
+            } else {
+                self.mistakes.push(format!(
+                    "CORS_ORIGINS: {origin:?} is not an origin like https://ops.example or http://localhost:3000"
+                ));
+            }
+        }
+        known
+    }
+
     fn dashboard_dir(&mut self) -> Option<PathBuf> {
         let dashboard_dir = self.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
         if let Some(dir) = dashboard_dir
@@ -186,6 +202,19 @@ impl Reader<'_> {
             read_host: self.text("DB_READ_HOST"),
         }
     }
+}
+
+/// Scheme, host and perhaps port, in the form in which browsers send it; `*` is not one.
+fn is_origin(text: &str) -> bool {
+    let host = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    host.is_some_and(|host| {
+        !host.is_empty()
+            && host.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte)
+            })
+    })
 }
 
 /// Reads and checks all of it, or tells all that is wrong.
@@ -240,6 +269,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         database: read.database(environment),
         redis_url: read.text("REDIS_URL").map(Secret::new),
         federation_secret: read.secret("FEDERATION_SECRET", environment),
+        cors_origins: read.cors_origins(),
         rate_limit: RateLimit {
             global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),
             ingest_rate: read.rate("RATE_LIMIT_INGEST_RATE", 1_000.0),
@@ -294,6 +324,28 @@ mod tests {
             "FEDERATION_SECRET",
         ] {
             assert!(mistakes.contains(name), "{name} is missing in: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn only_origins_may_be_named_for_cors() {
+        let secrets = [("DB_PASS", "p"), ("FEDERATION_SECRET", "s")];
+        let cors = |text: &'static str| {
+            let config = with(&[secrets[0], secrets[1], ("CORS_ORIGINS", text)]);
+            config.map(|config| config.cors_origins)
+        };
+        assert_eq!(
+            cors("https://ops.example, http://localhost:3000").unwrap(),
+            ["https://ops.example", "http://localhost:3000"]
+        );
+        for bad in [
+            "*",
+            "null",
+            "ops.example",
+            "https://ops.example/",
+            "https://",
+        ] {
+            assert!(cors(bad).unwrap_err().to_string().contains("CORS_ORIGINS"));
         }
     }
 

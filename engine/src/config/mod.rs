@@ -30,6 +30,8 @@ pub struct Config {
     pub redis_url: Option<Secret>,
     pub federation_secret: Secret,
     pub rate_limit: RateLimit,
+    /// Sites whose pages may read from the API.
+    pub cors_origins: Vec<String>,
     /// Names this process in `/api/status` and the logs.
     pub instance: String,
 }

@@ -2,6 +2,7 @@
 
 use super::assets::Assets;
 use super::auth::Authorizer;
+use super::cors::Cors;
 use super::ingest::IngestService;
 use super::live::Hub;
 use crate::admin::health::Health;
@@ -60,6 +61,7 @@ pub struct Parts {
 pub struct Context {
     pub(crate) parts: Parts,
     pub(crate) authorizer: Authorizer,
+    pub(crate) cors: Cors,
     pub(crate) started_at: UnixMicros,
     pub(crate) started: Instant,
     pub(crate) bodies: Arc<Semaphore>,
@@ -70,6 +72,7 @@ impl Context {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             authorizer: Authorizer::new(parts.config.environment, &parts.config.federation_secret),
+            cors: Cors::new(&parts.config.cors_origins),
             started_at: UnixMicros::now(),
             started: Instant::now(),
             bodies: Arc::new(Semaphore::new(QUERY_BODIES_KIB_MAX)),

@@ -17,6 +17,7 @@ pub mod assets;
 mod auth;
 mod connection;
 mod context;
+mod cors;
 mod error;
 pub mod handoff;
 pub mod ingest;

@@ -1,6 +1,7 @@
 //! One request: judge the head, find the handler, frame what comes back.
 
 use super::context::Context;
+use super::cors;
 use super::error::Error;
 use super::ingest;
 use super::live;
@@ -25,10 +26,18 @@ pub(super) async fn handle(
     context: Arc<Context>,
 ) -> Result<Response<Body>, Infallible> {
     let trace_id = respond::trace_id(request.headers());
+    let origin = context.cors.origin(request.headers());
+    if origin.is_some() && cors::is_preflight(&request) {
+        let mut response = cors::preflight();
+        cors::mark(&context.cors, origin, &mut response);
+        respond::mark(&trace_id, &mut response);
+        return Ok(response);
+    }
     let mut response = match dispatch(request, peer, &context, &trace_id).await {
         Ok(response) => response,
         Err(error) => respond::error(&error, &trace_id),
     };
+    cors::mark(&context.cors, origin, &mut response);
     respond::mark(&trace_id, &mut response);
     Ok(response)
 }

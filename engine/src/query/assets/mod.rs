@@ -57,7 +57,7 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 const MISSING_PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>FiberStack</title>\
 <style>body{font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}</style>\
 <h1>The engine runs; the dashboard is not built</h1>\
-<p>Build it with <code>make dashboard</code> and start the engine with \
+<p>Build it with <code>make build</code> and start the engine with \
 <code>FIBER_DASHBOARD_DIR</code> set to the directory that was printed. \
 <code>make up</code> does both.</p><p>Meanwhile: <a href=/api/status>/api/status</a>.</p></html>";
 
