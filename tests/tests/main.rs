@@ -8,6 +8,7 @@ mod support;
 
 mod batch_ids;
 mod drain;
+mod drills;
 mod duplicates;
 mod hostile;
 mod ingest;

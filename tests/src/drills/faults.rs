@@ -1,0 +1,207 @@
+//! The faults: each breaks something, lets it last, and mends it.
+
+use super::stack::Stack;
+use super::{Breaks, Drill};
+use crate::proxy::Lane;
+use anyhow::{Context as _, Result, bail};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tokio_postgres::{Client, NoTls};
+
+macro_rules! drills {
+    ($($breaks:ident $name:literal $fault:ident $about:literal),* $(,)?) => {
+        &[$(Drill { name: $name, about: $about, breaks: Breaks::$breaks, fault: $fault }),*]
+    };
+}
+
+pub(super) const ALL: &[Drill] = drills![
+    Redis "redis-killed" redis_killed "SIGKILL, started again empty",
+    Redis "redis-paused" redis_paused "SIGSTOP: connections stay, nothing answers",
+    Redis "redis-partitioned" redis_partitioned "the link holds everything, both ways",
+    Redis "redis-flushed" redis_flushed "FLUSHALL twice a second",
+    Database "database-stopped" database_stopped "fast shutdown, started again",
+    Database "database-killed" database_killed "SIGKILL of all its processes",
+    Database "database-paused" database_paused "SIGSTOP of all its processes",
+    Database "database-partitioned" database_partitioned "the link holds everything, both ways",
+    Database "database-read-only" database_read_only "default_transaction_read_only, as in a failover",
+    Database "database-connections" database_connections "all its connections are taken by others",
+    Link "link-reset" link_reset "all connections reset, again and again",
+    Link "link-refused" link_refused "open connections reset, new ones refused",
+    Link "link-half-open" link_half_open "the engine's side is gone, the probes hear nothing",
+    Link "link-partitioned" link_partitioned "nothing passes, both ways",
+    Link "link-answers-held" link_answers_held "pushes arrive, answers do not",
+    Link "link-flapping" link_flapping "partitioned and whole by turns of half a second",
+    Link "link-delayed" link_delayed "800 ms each way",
+    Link "link-slow" link_slow "400 bytes a second and connection",
+];
+
+fn redis_killed(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.redis.kill()?;
+    sleep(lasts);
+    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.redis.start()
+}
+
+fn redis_paused(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.redis.pause()?;
+    sleep(lasts);
+    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.redis.resume()
+}
+
+fn redis_partitioned(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_redis.both_ways(Lane::Hold);
+    sleep(lasts);
+    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.to_redis.both_ways(Lane::Pass);
+    Ok(())
+}
+
+fn redis_flushed(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        stack.redis.command("FLUSHALL")?;
+        sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
+
+fn database_stopped(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.postgres.stop()?;
+    sleep(lasts);
+    stack.postgres.start()
+}
+
+fn database_killed(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.postgres.kill()?;
+    sleep(lasts);
+    stack.postgres.start()
+}
+
+fn database_paused(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.postgres.pause()?;
+    sleep(lasts);
+    stack.postgres.resume()
+}
+
+fn database_partitioned(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_database.both_ways(Lane::Hold);
+    sleep(lasts);
+    stack.to_database.both_ways(Lane::Pass);
+    Ok(())
+}
+
+fn database_read_only(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let admin = stack.postgres.admin();
+    let set = |to: &str| -> Result<()> {
+        admin.psql(&format!(
+            "ALTER SYSTEM SET default_transaction_read_only = {to}"
+        ))?;
+        admin.psql("SELECT pg_reload_conf()").map(drop)
+    };
+    set("on")?;
+    sleep(lasts);
+    stack.await_noticed("rows to wait", |stack| !stack.is_caught_up())?;
+    set("off")
+}
+
+fn database_connections(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(take_all_connections(&stack.database.conninfo(), lasts))
+}
+
+/// Takes what is free, ends the sessions of the engine, and takes theirs as well.
+async fn take_all_connections(conninfo: &str, lasts: Duration) -> Result<()> {
+    const TAKEN_MIN: usize = 100;
+    let end = Instant::now() + lasts;
+    let mut taken: Vec<Client> = Vec::new();
+    while Instant::now() < end {
+        while let Ok((client, connection)) = tokio_postgres::connect(conninfo, NoTls).await {
+            tokio::spawn(async move { connection.await.unwrap_or_default() });
+            taken.push(client);
+        }
+        let first = taken.first().context("no connection was free")?;
+        first
+            .execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE application_name LIKE 'fiber-engine%'",
+                &[],
+            )
+            .await
+            .context("end the engine's sessions")?;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if taken.len() < TAKEN_MIN {
+        bail!("only {} connections were taken", taken.len());
+    }
+    Ok(())
+}
+
+fn link_reset(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        stack.to_engine.reset();
+        sleep(Duration::from_millis(150));
+    }
+    Ok(())
+}
+
+fn link_refused(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_engine.refuse(true);
+    stack.to_engine.reset();
+    sleep(lasts);
+    stack.to_engine.refuse(false);
+    Ok(())
+}
+
+fn link_half_open(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        stack.to_engine.half_open();
+        sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
+
+fn link_partitioned(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_engine.both_ways(Lane::Hold);
+    sleep(lasts);
+    stack.to_engine.both_ways(Lane::Pass);
+    Ok(())
+}
+
+fn link_answers_held(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_engine.to_client(Lane::Hold);
+    sleep(lasts);
+    stack.to_engine.to_client(Lane::Pass);
+    Ok(())
+}
+
+fn link_flapping(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        for lane in [Lane::Hold, Lane::Pass] {
+            stack.to_engine.both_ways(lane);
+            sleep(Duration::from_millis(500));
+        }
+    }
+    Ok(())
+}
+
+fn link_delayed(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack
+        .to_engine
+        .both_ways(Lane::Delay(Duration::from_millis(800)));
+    sleep(lasts);
+    stack.to_engine.both_ways(Lane::Pass);
+    Ok(())
+}
+
+fn link_slow(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_engine.both_ways(Lane::Slow(400));
+    sleep(lasts);
+    stack.to_engine.both_ways(Lane::Pass);
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The servers of one drill, with a proxy on each link.
+
+use crate::proxy::Proxy;
+use anyhow::{Context as _, Result, bail};
+use fiber_loadgen::fleet::{Config, Rate};
+use fiber_loadgen::stack_env::DbConfig;
+use fiber_local::http;
+use fiber_local::servers::{Database, Engine, Postgres, Redis};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const HOPE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(super) struct Stack {
+    // The engine goes first: it would log the end of the others.
+    pub(super) engine: Engine,
+    /// As the judge sees it: straight, not through the proxy.
+    pub(super) database: Database,
+    pub(super) to_engine: Proxy,
+    pub(super) to_database: Proxy,
+    pub(super) to_redis: Proxy,
+    pub(super) postgres: Postgres,
+    pub(super) redis: Redis,
+}
+
+impl Stack {
+    pub(super) fn start() -> Result<Self> {
+        let redis = Redis::start_private()?;
+        let postgres = Postgres::start_private()?;
+        let database = postgres.database("drill")?;
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let to_redis = Proxy::start(local(redis.port()))?;
+        let to_database = Proxy::start(local(postgres.port()))?;
+        // The later of two values of a variable is taken.
+        let mut env = database.env();
+        let database_port = to_database.address().port().to_string();
+        env.push(("DB_PORT".to_owned(), database_port));
+        let through = to_redis.address().port().to_string();
+        let url = redis.url().replace(&redis.port().to_string(), &through);
+        env.push(("REDIS_URL".to_owned(), url));
+        let engine = Engine::start_with(env)?;
+        let to_engine = Proxy::start(local(engine.port()))?;
+        let stack = Self {
+            engine,
+            database,
+            to_engine,
+            to_database,
+            to_redis,
+            postgres,
+            redis,
+        };
+        await_that("the tables", || {
+            Ok(stack
+                .database
+                .psql("SELECT to_regclass('node_1d') IS NOT NULL")?
+                == "t")
+        })?;
+        await_that("Redis", || Ok(stack.redis_is_up()))?;
+        Ok(stack)
+    }
+
+    /// Probes behind the proxy, which try a request again until it is answered.
+    pub(super) fn fleet(&self, duration: Duration) -> Config {
+        Config {
+            url: format!("http://{}", self.to_engine.address()),
+            secret: self.engine.federation_secret().to_owned(),
+            probes: 50,
+            rate: Rate::PerSecond(500.0),
+            duration,
+            keep_ledger: true,
+            request_timeout: Duration::from_secs(2),
+            retry_for: Duration::from_secs(120),
+            drain: Duration::from_secs(60),
+            ..Config::default()
+        }
+    }
+
+    pub(super) fn judge_db(&self) -> DbConfig {
+        let database = &self.database;
+        DbConfig {
+            host: database.host.clone(),
+            port: database.port,
+            user: database.user.clone(),
+            password: database.password.clone(),
+            database: database.name.clone(),
+        }
+    }
+
+    fn status(&self) -> Result<Value> {
+        let answer = http::get(&format!("{}/api/status", self.engine.url()))?;
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    pub(super) fn redis_is(&self, state: &str) -> bool {
+        self.status()
+            .is_ok_and(|status| status["redis"]["state"] == state)
+    }
+
+    pub(super) fn redis_is_up(&self) -> bool {
+        self.redis_is("up")
+    }
+
+    /// The database answers, and the oldest sample that is not in it is at most a second old.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.status().is_ok_and(|status| {
+            status["database"]["state"] == "up"
+                && status["etl"]["lag_s"]
+                    .as_f64()
+                    .is_some_and(|lag| lag <= 1.0)
+        })
+    }
+
+    /// For the message of a failure.
+    pub(super) fn tell(&self) -> String {
+        self.status()
+            .map_or_else(|error| format!("{error:#}"), |status| status.to_string())
+    }
+
+    /// A fault that the engine did not notice proves nothing about its way back.
+    pub(super) fn await_noticed(&self, what: &str, noticed: impl Fn(&Self) -> bool) -> Result<()> {
+        await_that(what, || Ok(noticed(self)))
+    }
+}
+
+fn await_that(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + HOPE;
+    while !holds().with_context(|| format!("while waiting for {what}"))? {
+        if Instant::now() > deadline {
+            bail!("waited {HOPE:?} in vain for {what}");
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
