@@ -19,5 +19,6 @@ mod probe;
 mod query;
 mod recovery;
 mod refusals;
+mod retention;
 mod soak;
 mod summary;

@@ -16,7 +16,7 @@ const DAY_S: i64 = 86_400;
 /// A sample may be a whole retention old, and the day it falls in starts earlier.
 const PARTITIONS_BACK_S: i64 = RAW_RETENTION_S + DAY_S;
 const PARTITIONS_AHEAD_S: i64 = 2 * DAY_S;
-/// Rows of a rollup deleted at once: a short transaction each.
+/// Rows deleted at once: a short transaction each.
 const DELETE_ROWS: i64 = 10_000;
 /// A round gives up after this many portions and goes on in the next: a bound, not a goal.
 const DELETE_PORTIONS_MAX: usize = 1_000;
@@ -25,23 +25,34 @@ const ENSURE: &str = "SELECT fiber_ensure_partitions($1, $2)";
 const DROP_RAW: &str = "SELECT fiber_drop_raw_before($1)";
 
 macro_rules! delete_from {
-    ($table:literal) => {
+    ($table:literal, $time:literal) => {
         concat!(
             "DELETE FROM ",
             $table,
             " WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM ",
             $table,
-            " WHERE bucket < $1 LIMIT $2))"
+            " WHERE ",
+            $time,
+            " < $1 LIMIT $2))"
         )
     };
 }
 
-/// Days kept, and the deletion.
-const ROLLUPS: [(i64, &str); 3] = [
-    (30, delete_from!("rollup_1m")),
-    (90, delete_from!("rollup_1h")),
-    (365, delete_from!("rollup_1d")),
+/// Days kept, and the deletion. Receipts go with the raw samples that they are about; the account
+/// stays as long as the longest rollup. `quarantine` is not here: it holds samples that were
+/// acknowledged and are nowhere else, so a person decides.
+const AGES: [(i64, &str); 7] = [
+    (30, delete_from!("rollup_1m", "bucket")),
+    (90, delete_from!("rollup_1h", "bucket")),
+    (365, delete_from!("rollup_1d", "bucket")),
+    (
+        RAW_RETENTION_S / DAY_S,
+        delete_from!("batches", "received_at"),
+    ),
+    (90, delete_from!("duplicate_conflicts", "at")),
+    (365, delete_from!("ledger_hourly", "hour")),
+    (365, delete_from!("refusals_hourly", "hour")),
 ];
 
 /// Community edition only; the other editions keep rows as they are. The order of the segments is
@@ -80,11 +91,11 @@ async fn round(database: &tokio_postgres::Config, edition: Edition) -> Result<()
     session
         .query("drop old samples", DROP_RAW, &[&ago(now, RAW_RETENTION_S)])
         .await?;
-    for (days, sql) in ROLLUPS {
+    for (days, sql) in AGES {
         let before = ago(now, days * DAY_S);
         for _ in 0..DELETE_PORTIONS_MAX {
             let deleted = session
-                .execute("delete old rollups", sql, &[&before, &DELETE_ROWS])
+                .execute("delete old rows", sql, &[&before, &DELETE_ROWS])
                 .await?;
             if deleted.cast_signed() < DELETE_ROWS {
                 break;

@@ -105,5 +105,5 @@ fn without_a_dashboard_the_page_says_how_to_build_it() {
     let Body::Whole(bytes) = response.into_body() else {
         panic!("a stream")
     };
-    assert!(String::from_utf8_lossy(&bytes).contains("make dashboard"));
+    assert!(String::from_utf8_lossy(&bytes).contains("make build"));
 }
