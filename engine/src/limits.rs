@@ -86,9 +86,6 @@ pub const QUERY_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 pub const QUERY_SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The kernel drops a peer that acknowledges nothing, or keeps its window shut, for so long.
 pub const QUERY_UNACKED_DEADLINE: Duration = Duration::from_secs(20);
-/// Bodies being read by the query side, in KiB; an unknown length counts as the longest.
-pub const QUERY_BODIES_KIB_MAX: usize = 32 * 1024;
-const _: () = assert!(QUERY_BODIES_KIB_MAX * 1024 >= 3 * BODY_BYTES_MAX);
 /// Connections to the database for queries.
 pub const QUERY_DB_CONNECTIONS: usize = 8;
 /// The database ends a statement after this…

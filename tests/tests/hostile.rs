@@ -17,6 +17,25 @@ fn request(stack: &Stack, head: &str, body: &str) -> Vec<u8> {
 
 const PUSH: &str = "POST /api/push HTTP/1.1\r\nHost: e\r\n{auth}\r\nContent-Type: application/json";
 
+/// On a connection that the query side holds since its first request, a push is judged by its head
+/// as well: a wrong token is refused while the body is still to come.
+#[test]
+fn a_push_after_a_query_is_refused_before_its_body() -> Result<()> {
+    for driver in DRIVERS {
+        let stack = Stack::with(&[("FIBER_DRIVER", driver)])?;
+        let mut connection = Connection::open(&stack.engine)?;
+        connection.send(b"GET /api/status HTTP/1.1\r\nHost: e\r\n\r\n")?;
+        ensure!(connection.answer()?.status == 200);
+        let head = PUSH.replace("{auth}", "Authorization: Bearer wrong");
+        connection.send(format!("{head}\r\nContent-Length: 100\r\n\r\n").as_bytes())?;
+        let refused = connection.answer()?;
+        ensure!(refused.status == 401, "{driver}: {refused:?}");
+        push(&stack.engine, &sample("n", 0))?;
+        stack.await_rows(1)?;
+    }
+    Ok(())
+}
+
 /// Refused by the framing: the connection is closed after the answer.
 #[test]
 fn broken_framing_is_answered_and_closed() -> Result<()> {

@@ -4,11 +4,11 @@ use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Timer};
 use crate::model::BatchId;
-use crate::query::{IngestReply, IngestRequest, IngestService, hex};
+use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody, hex};
 use fiber_contract::account::Receipt;
 use futures_util::future::BoxFuture;
 use hyper::header::{
-    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use std::time::Duration;
 
@@ -24,20 +24,23 @@ impl Timer for TokioTimer {
 }
 
 impl IngestService for Admit {
-    fn handle(&self, request: IngestRequest) -> BoxFuture<'_, IngestReply> {
+    fn handle<'a>(
+        &'a self,
+        request: IngestRequest,
+        body: ReadBody<'a>,
+    ) -> BoxFuture<'a, IngestReply> {
         Box::pin(async move {
             let trace_id = request.trace_id;
             let head = head_of(&request.headers, request.query.as_deref());
-            let reply = match self.head(request.route, &head, Some(request.body.len())) {
-                Ok(admitted) => {
-                    self.body(
-                        QUERY_SIDE,
-                        admitted,
-                        trace_id,
-                        request.body.into(),
-                        TokioTimer,
-                    )
-                    .await
+            // The body is polled only once its head was admitted and its bytes are charged.
+            let read = match self.head(request.route, &head, Some(request.body_bytes_max)) {
+                Ok(admitted) => body.await.map(|body| (admitted, body)),
+                Err(reject) => Err(reject),
+            };
+            let reply = match read {
+                Ok((admitted, body)) => {
+                    self.body(QUERY_SIDE, admitted, trace_id, body.into(), TokioTimer)
+                        .await
                 }
                 Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),
             };
@@ -94,6 +97,9 @@ fn into_hyper(reply: Reply) -> IngestReply {
     }
     if let Some(seconds) = reply.retry_after_s() {
         headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if reply.close {
+        headers.push((CONNECTION, HeaderValue::from_static("close")));
     }
     if reply.status == 401 {
         headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));

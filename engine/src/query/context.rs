@@ -8,7 +8,7 @@ use super::live::Hub;
 use crate::admin::health::Health;
 use crate::config::Config;
 use crate::coordination::Coordination;
-use crate::limits::{LIVE_SUBSCRIBERS_MAX, QUERY_BODIES_KIB_MAX};
+use crate::limits::LIVE_SUBSCRIBERS_MAX;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Accounts, Metrics};
 use deadpool_postgres::Pool;
@@ -64,7 +64,6 @@ pub struct Context {
     pub(crate) cors: Cors,
     pub(crate) started_at: UnixMicros,
     pub(crate) started: Instant,
-    pub(crate) bodies: Arc<Semaphore>,
     pub(crate) watchers: Arc<Semaphore>,
 }
 
@@ -75,7 +74,6 @@ impl Context {
             cors: Cors::new(&parts.config.cors_origins),
             started_at: UnixMicros::now(),
             started: Instant::now(),
-            bodies: Arc::new(Semaphore::new(QUERY_BODIES_KIB_MAX)),
             watchers: Arc::new(Semaphore::new(LIVE_SUBSCRIBERS_MAX)),
             parts,
         })

@@ -28,10 +28,6 @@ pub(crate) enum Error {
     Parameter { name: &'static str, reason: String },
     #[error("the body is larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
-    #[error("the body came too slowly")]
-    BodyTooSlow,
-    #[error("the body ended early")]
-    BodyBroken,
     #[error("{0}; try again shortly")]
     Busy(&'static str),
     #[error("the database does not answer; try again shortly")]
@@ -68,11 +64,10 @@ impl Error {
             Self::MethodUnknown => ErrorCode::NotImplemented,
             Self::Unauthorized => ErrorCode::InvalidToken,
             Self::TargetTooLong => ErrorCode::UriTooLong,
-            Self::BadHead(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
+            Self::BadHead(_) => ErrorCode::MalformedBatch,
             Self::Expectation => ErrorCode::ExpectationFailed,
             Self::Parameter { .. } => ErrorCode::InvalidMetric,
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
-            Self::BodyTooSlow => ErrorCode::RequestTimeout,
             Self::Busy(_) | Self::Database(_) => ErrorCode::Overloaded,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -82,13 +77,7 @@ impl Error {
     pub(crate) const fn closes(&self) -> bool {
         matches!(
             self,
-            Self::TargetTooLong
-                | Self::BadHead(_)
-                | Self::Expectation
-                | Self::BodyTooLarge { .. }
-                | Self::BodyTooSlow
-                | Self::BodyBroken
-                | Self::MethodUnknown
+            Self::TargetTooLong | Self::BadHead(_) | Self::Expectation | Self::MethodUnknown
         )
     }
 }

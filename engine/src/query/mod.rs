@@ -39,7 +39,7 @@ mod write_deadline;
 pub use connection::serve_connection;
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
-pub use ingest::{IngestReply, IngestRequest, IngestService};
+pub use ingest::{IngestReply, IngestRequest, IngestService, ReadBody};
 pub(crate) use receipt::hex;
 
 #[cfg(test)]

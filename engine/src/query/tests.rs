@@ -25,14 +25,14 @@ use tokio::net::TcpStream;
 struct Echo;
 
 impl IngestService for Echo {
-    fn handle(&self, request: IngestRequest) -> BoxFuture<'_, IngestReply> {
+    fn handle<'a>(
+        &'a self,
+        request: IngestRequest,
+        body: ReadBody<'a>,
+    ) -> BoxFuture<'a, IngestReply> {
         Box::pin(async move {
-            let body = format!(
-                "{:?} {} {}",
-                request.route,
-                request.body.len(),
-                request.trace_id.as_str()
-            );
+            let read = body.await.map_or_else(|_| 0, |body| body.len());
+            let body = format!("{:?} {} {}", request.route, read, request.trace_id.as_str());
             IngestReply {
                 status: 202,
                 headers: Vec::new(),
