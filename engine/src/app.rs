@@ -7,6 +7,7 @@
 
 use crate::admin::health::{self, Health};
 use crate::admit::{Admit, BatchIds};
+use crate::auth::Authorizer;
 use crate::config::Config;
 use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
@@ -135,8 +136,10 @@ impl Stages {
         let (watch, status) = (CommitWatch::new(), Arc::new(CopyStatus::new()));
         let mut tasks = JoinSet::new();
         restore_receipts(&mut tasks, config, &batch_ids, &drain);
+        let authorizer = Arc::new(Authorizer::new(config));
         let admit = Arc::new(Admit::new(
-            config,
+            Arc::clone(&authorizer),
+            config.rate_limit,
             batch_ids,
             appender,
             watch.clone(),
@@ -154,12 +157,7 @@ impl Stages {
         let run_number = UnixMicros::now().0.unsigned_abs();
         let hub = Hub::new(run_number);
 
-        let writer = copy::Context {
-            database: config.database.connection(),
-            status,
-            watch: watch.clone(),
-            replay_through: journal.durable_seq(),
-        };
+        let writer = writer(config, status, &watch, journal);
         let copied = copy::run(writer, feed, committed, Arc::clone(&metrics), drain.clone());
         tasks.spawn(copied);
         let sources = live::Sources {
@@ -180,6 +178,7 @@ impl Stages {
         );
         let context = query::Context::new(Parts {
             config: Arc::clone(config),
+            authorizer,
             metrics,
             journal: journal_reading(journal, &watch),
             etl,
@@ -242,6 +241,20 @@ fn restore_receipts(
     let waited = async { tokio::time::timeout(RECEIPTS_PATIENCE, first).await.is_ok() };
     if !tokio::runtime::Handle::current().block_on(waited) {
         tracing::info!("receipts are restored in the background");
+    }
+}
+
+fn writer(
+    config: &Config,
+    status: Arc<CopyStatus>,
+    watch: &CommitWatch,
+    journal: &Stats,
+) -> copy::Context {
+    copy::Context {
+        database: config.database.connection(),
+        status,
+        watch: watch.clone(),
+        replay_through: journal.durable_seq(),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod accept;
 pub mod parse;
 
 pub mod admit;
+pub mod auth;
 
 pub mod journal;
 

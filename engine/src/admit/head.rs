@@ -1,6 +1,7 @@
 //! What the head of an ingest request says, and what is decided from it alone.
 
 use super::in_flight::Permit;
+use crate::auth::Principal;
 use crate::model::BatchId;
 use crate::parse::{Limits, Reject};
 use fiber_contract::ErrorCode;
@@ -60,6 +61,7 @@ pub enum Ack {
 pub struct Admitted {
     pub(super) route: Route,
     pub(super) ack: Ack,
+    pub(super) principal: Principal,
     pub(super) batch_id: BatchId,
     pub(super) named_by_client: bool,
     pub(super) source_region: Option<String>,

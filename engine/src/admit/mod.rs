@@ -1,13 +1,12 @@
 //! Who may send, how much, and the promise behind a 202.
 //!
 //! A request passes twice. `Admit::head` sees only its head and decides everything that needs no
-//! body: draining, token, media type, batch id, the instance's rate, room for the bytes. Its
+//! body: draining, who sends it, media type, batch id, the instance's rate, room for the bytes. Its
 //! `Admitted` is the only way to `Admit::body`, which parses, charges the probe's quota, hands the
 //! rows to the journal and answers after the group's fdatasync. Both runtimes call the same code.
 //!
 //! Nothing here waits for Redis or the database, except `?ack=committed`, which asks for it.
 
-mod auth;
 mod batch_ids;
 mod from_query;
 mod head;
@@ -16,7 +15,6 @@ mod rate;
 mod reply;
 mod service;
 
-pub use auth::TokenDigest;
 pub use batch_ids::BatchIds;
 pub use head::{Ack, Admitted, RequestHead, Route};
 pub use in_flight::{InFlight, Permit};

@@ -1,12 +1,12 @@
 //! The two steps of a request.
 
-use super::auth::TokenDigest;
 use super::batch_ids::{BatchIds, Seen};
 use super::head::{self, Ack, Admitted, RequestHead, Route};
 use super::in_flight::InFlight;
 use super::rate::{Quota, RateLimiter};
 use super::reply::{Reply, render_reject};
-use crate::config::Config;
+use crate::auth::{Authorizer, Denied, Principal};
+use crate::config::RateLimit;
 use crate::copy::CommitWatch;
 use crate::journal::record::Record;
 use crate::journal::{Appender, CommitFailed, Refused};
@@ -28,7 +28,7 @@ use std::time::Duration;
 /// One per process, shared by all cores and by the query side.
 #[derive(Debug)]
 pub struct Admit {
-    token: TokenDigest,
+    authorizer: Arc<Authorizer>,
     rate: RateLimiter,
     in_flight: InFlight,
     batch_ids: Arc<BatchIds>,
@@ -50,7 +50,8 @@ thread_local! {
 
 impl Admit {
     pub fn new(
-        config: &Config,
+        authorizer: Arc<Authorizer>,
+        rate_limit: RateLimit,
         batch_ids: Arc<BatchIds>,
         appender: Appender,
         committed: CommitWatch,
@@ -58,8 +59,8 @@ impl Admit {
         shutdown: Shutdown,
     ) -> Self {
         Self {
-            token: TokenDigest::of(&config.federation_secret),
-            rate: RateLimiter::new(config.rate_limit),
+            authorizer,
+            rate: RateLimiter::new(rate_limit),
             in_flight: InFlight::default(),
             batch_ids,
             appender,
@@ -86,9 +87,7 @@ impl Admit {
         head: &RequestHead<'_>,
         length: Option<usize>,
     ) -> Result<Admitted, Reject> {
-        if !self.token.accepts(head.authorization) {
-            return Err(Reject::unauthorized());
-        }
+        let principal = self.authorizer.pusher(head.authorization)?;
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }
@@ -118,6 +117,7 @@ impl Admit {
         Ok(Admitted {
             route,
             ack,
+            principal,
             batch_id,
             named_by_client,
             source_region,
@@ -197,6 +197,7 @@ impl Admit {
             SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
         let parsed = parsed
             .inspect_err(|reject| counters.reject_samples(reject.errors.len(), &reject.errors))?;
+        check_nodes(&admitted.principal, &parsed)?;
         if let Some(probe) = parsed.first_node() {
             let (told, taken) = self.rate.take(probe);
             *quota = Some(told);
@@ -239,6 +240,18 @@ impl Admit {
             }
         }
         format!("Queued {rows} metrics")
+    }
+}
+
+/// A probe's key speaks for that probe alone.
+fn check_nodes(principal: &Principal, parsed: &Parsed) -> Result<(), Denied> {
+    if parsed
+        .nodes()
+        .all(|node_id| principal.may_push_for(node_id))
+    {
+        Ok(())
+    } else {
+        Err(Denied::Forbidden)
     }
 }
 

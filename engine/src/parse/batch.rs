@@ -39,6 +39,11 @@ impl Parsed {
         self.series.iter().map(OwnedEntry::borrow).collect()
     }
 
+    /// The nodes that the samples name; some may come more than once.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.series.iter().map(|entry| entry.borrow().node_id)
+    }
+
     /// The node that the request's quota counts for: the first sample's.
     pub fn first_node(&self) -> Option<NodeKey> {
         self.series.first().map(|entry| entry.node_key)

@@ -1,5 +1,6 @@
 //! The whole list of reasons for which a request is refused, each with its status in one place.
 
+use crate::auth::Denied;
 use fiber_contract::ErrorCode;
 use fiber_contract::ingest::SampleError;
 use std::borrow::Cow;
@@ -43,14 +44,6 @@ impl Reject {
         Self::new(ErrorCode::MalformedBatch, message)
     }
 
-    /// One identical body for every reason, so that a guess learns nothing.
-    pub fn unauthorized() -> Self {
-        Self::new(
-            ErrorCode::InvalidToken,
-            "the request carries no valid token",
-        )
-    }
-
     /// The body as a whole is valid JSON of the wrong shape.
     pub fn shape(field: &str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
@@ -85,5 +78,11 @@ impl Reject {
 
     pub fn overloaded(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::Overloaded, message).retry_after(Duration::from_secs(1))
+    }
+}
+
+impl From<Denied> for Reject {
+    fn from(denied: Denied) -> Self {
+        Self::new(denied.code(), denied.to_string())
     }
 }

@@ -1,11 +1,11 @@
 //! What the handlers know: built once by `app`, shared by all connections.
 
 use super::assets::Assets;
-use super::auth::Authorizer;
 use super::cors::Cors;
 use super::ingest::IngestService;
 use super::live::Hub;
 use crate::admin::health::Health;
+use crate::auth::Authorizer;
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::limits::LIVE_SUBSCRIBERS_MAX;
@@ -42,6 +42,7 @@ impl<T> fmt::Debug for Reading<T> {
 /// The parts that `app` brings.
 pub struct Parts {
     pub config: Arc<Config>,
+    pub authorizer: Arc<Authorizer>,
     pub metrics: Arc<Metrics>,
     pub journal: Reading<JournalStatus>,
     pub etl: Reading<EtlStatus>,
@@ -60,7 +61,6 @@ pub struct Parts {
 
 pub struct Context {
     pub(crate) parts: Parts,
-    pub(crate) authorizer: Authorizer,
     pub(crate) cors: Cors,
     pub(crate) started_at: UnixMicros,
     pub(crate) started: Instant,
@@ -70,7 +70,6 @@ pub struct Context {
 impl Context {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            authorizer: Authorizer::new(parts.config.environment, &parts.config.federation_secret),
             cors: Cors::new(&parts.config.cors_origins),
             started_at: UnixMicros::now(),
             started: Instant::now(),

@@ -1,5 +1,6 @@
 //! Why a query was not answered, and which status that is.
 
+use crate::auth::Denied;
 use fiber_contract::ErrorCode;
 
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +17,8 @@ pub(crate) enum Error {
     MethodNotAllowed { allow: &'static str },
     #[error("the method is not known")]
     MethodUnknown,
-    #[error("a valid bearer token is required")]
-    Unauthorized,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("the request target is too long")]
     TargetTooLong,
     #[error("{0}")]
@@ -62,7 +63,7 @@ impl Error {
             Self::NotFound | Self::NoNode(_) | Self::NoBatch(_) => ErrorCode::NotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::MethodUnknown => ErrorCode::NotImplemented,
-            Self::Unauthorized => ErrorCode::InvalidToken,
+            Self::Denied(denied) => denied.code(),
             Self::TargetTooLong => ErrorCode::UriTooLong,
             Self::BadHead(_) => ErrorCode::MalformedBatch,
             Self::Expectation => ErrorCode::ExpectationFailed,

@@ -14,7 +14,6 @@
 //! go to the same service that the cores use (`ingest::IngestService`).
 
 pub mod assets;
-mod auth;
 mod connection;
 mod context;
 mod cors;

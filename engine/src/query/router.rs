@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use crate::admit::Route as IngestRoute;
+use fiber_contract::access::Role;
 use hyper::Method;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,15 @@ impl Route<'_> {
         }
     }
 
-    /// Answered without a token: liveness, the dashboard's shell, and pushes, which bring their own.
-    pub(crate) const fn is_open(self) -> bool {
-        matches!(self, Self::Status | Self::Asset { .. } | Self::Ingest(_))
+    /// What one must be at least. Without a token are answered: liveness, the dashboard's shell, and
+    /// pushes, which bring their own.
+    pub(crate) fn least_role(self, method: &Method) -> Option<Role> {
+        match self {
+            Self::Status | Self::Asset { .. } | Self::Ingest(_) => None,
+            _ if *method == Method::GET || *method == Method::HEAD => Some(Role::Viewer),
+            // What changes something is for operators, unless its route says otherwise above.
+            _ => Some(Role::Operator),
+        }
     }
 }
 
@@ -178,11 +185,14 @@ mod tests {
     fn tokens_are_waived_for_liveness_shell_and_pushes_only() {
         let open: Vec<_> = EXACT
             .iter()
-            .filter(|(_, route)| route.is_open())
+            .filter(|(_, route)| route.least_role(&Method::POST).is_none())
             .map(|(path, _)| *path)
             .collect();
         assert_eq!(open, ["/api/status", "/api/push", "/api/ingest"]);
-        assert!(Route::Asset { path: "/" }.is_open());
-        assert!(!Route::Node { encoded_id: "a" }.is_open());
+        let least = |route: Route<'_>, method| route.least_role(&method);
+        assert_eq!(least(Route::Asset { path: "/" }, Method::GET), None);
+        let node = Route::Node { encoded_id: "a" };
+        assert_eq!(least(node, Method::GET), Some(Role::Viewer));
+        assert_eq!(least(node, Method::DELETE), Some(Role::Operator));
     }
 }

@@ -51,8 +51,9 @@ async fn dispatch(
     judge_head(&request)?;
     let uri = request.uri().clone();
     let route = resolve(request.method(), uri.path())?;
-    if !route.is_open() && !context.authorizer.allows(request.headers()) {
-        return Err(Error::Unauthorized);
+    if let Some(least) = route.least_role(request.method()) {
+        let principal = context.authorizer.asker(request.headers())?;
+        principal.require(least)?;
     }
     match route {
         Route::Ingest(route) => ingest::handle(route, request, peer, context, trace_id).await,

@@ -5,6 +5,7 @@ use super::assets::Assets;
 use super::live::{Hub, Sources};
 use super::*;
 use crate::admin::health::Health;
+use crate::auth::Authorizer;
 use crate::config::{Config, load};
 use crate::coordination::Coordination;
 use crate::model::NodeKey;
@@ -109,6 +110,7 @@ async fn serve(environment: &'static str) -> Server {
         ingest: Arc::new(Echo),
         assets: Assets::missing(),
         shutdown: shutdown.clone(),
+        authorizer: Arc::new(Authorizer::new(&config)),
         config,
     });
     let (committed, receiver) = tokio::sync::mpsc::channel(4);

@@ -1,0 +1,15 @@
+//! Who a request comes from, and what that one may do.
+//!
+//! One `Authorizer` serves both sides: the cores' pushes and the queries. It turns what a request
+//! carries into a `Principal` or refuses it, and never waits: what it knows of the database is kept
+//! in memory. Every refusal of a token reads the same, so that a guess learns nothing.
+//!
+//! Secrets are compared in constant time and shown nowhere. What a principal may do is decided by
+//! `Principal` alone; which right a route asks for is told by the router.
+
+mod authorizer;
+mod principal;
+mod secret;
+
+pub use authorizer::Authorizer;
+pub use principal::{Denied, Principal};
