@@ -11,7 +11,7 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test soak drills bench fmt lint deny clean-data psql servers build tools local
+.PHONY: help up down logs status test soak planted drills bench fmt lint deny clean-data psql servers build tools local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ soak: local ## kills by the hundred: CYCLES=1000 SEED=… ONLY=engine|database
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	$(CARGO) test --release -p fiber-tests -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
+
+planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
+	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))
 
 drills: local ## breaks servers and links under load, and judges by the client's ledger (ONLY=redis-killed, QUICK=1)
 	@$(LOCAL) provision

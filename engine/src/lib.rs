@@ -15,6 +15,7 @@
 pub mod app;
 pub mod config;
 pub mod limits;
+mod planted;
 pub mod shutdown;
 
 pub mod cores;

@@ -1,6 +1,7 @@
 //! A bounded queue from one thread to a task: groups and bytes both have a bound, and what does not
 //! fit is simply not handed over.
 
+use crate::planted::planted;
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +32,9 @@ impl<T> HandOff<T> {
     pub fn push(&self, item: T, bytes: usize) -> Result<(), T> {
         let held = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         if held > 0 && held + bytes > self.bytes_max {
+            if planted("refused-bytes-kept") {
+                return Err(item);
+            }
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
             return Err(item);
         }

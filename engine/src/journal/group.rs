@@ -13,6 +13,7 @@
 
 use super::segment::{u32_at, u64_at};
 use crate::model::{GroupSeq, JournalId};
+use crate::planted::planted;
 use bytes::Bytes;
 use fiber_contract::UnixMicros;
 
@@ -142,6 +143,9 @@ pub(super) fn claimed_bytes(bytes: &[u8]) -> Option<usize> {
 pub(super) fn verify(bytes: &[u8], place: Place) -> Option<Head> {
     let group = bytes.get(..claimed_bytes(bytes)?)?;
     if u64_at(group, 40) != place.segment || u32_at(group, 4) != place.checksum(group) {
+        if planted("checksum-not-compared") {
+            return Some(head(group));
+        }
         return None;
     }
     Some(head(group))

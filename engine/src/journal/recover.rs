@@ -14,6 +14,7 @@ use super::survey::{self, Found, Survey};
 use super::writer::Active;
 use super::{OnDamage, OpenError, Options};
 use crate::model::{GroupSeq, JournalId};
+use crate::planted::planted;
 use fiber_contract::UnixMicros;
 use std::collections::VecDeque;
 use std::io;
@@ -158,7 +159,9 @@ fn settle(
     let mut offset = found.scan.end as u64;
     let mut settle = || {
         let file = storage.open(&name)?;
-        if let Some(at) = found.scan.last_group_at {
+        if let Some(at) = found.scan.last_group_at
+            && !planted("last-group-not-settled")
+        {
             let mut last = vec![0; found.scan.end - at];
             read_full_at(&*file, &mut last, at as u64)?;
             write_all_at(&*file, &last, at as u64)?;
@@ -168,9 +171,13 @@ fn settle(
             let (path, bytes) = (storage.path(&name), dirty_to - offset);
             let seq = survey.expected;
             tracing::warn!(path = %path.display(), offset, bytes, seq = seq.0, "cut a torn group");
-            write_zeros(&*file, offset, dirty_to)?;
+            if !planted("torn-tail-not-cut") {
+                write_zeros(&*file, offset, dirty_to)?;
+            }
             let gap = group::encode_gap(seq, seq, UnixMicros::now(), place);
-            if offset + gap.len() as u64 <= found.file_bytes {
+            if offset + gap.len() as u64 <= found.file_bytes
+                && !planted("torn-sequence-given-again")
+            {
                 write_all_at(&*file, &gap, offset)?;
                 offset += gap.len() as u64;
                 survey.expected = seq.next();

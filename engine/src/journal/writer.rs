@@ -9,6 +9,7 @@ use super::shared::{Handed, SPARE_NAME, Segment, Shared};
 use super::storage::{File, write_all_at, write_zeros};
 use super::{CommitFailed, Group, group};
 use crate::model::GroupSeq;
+use crate::planted::planted;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use fiber_contract::UnixMicros;
@@ -106,14 +107,22 @@ impl Writer {
         let bytes = group::encode(records, samples, self.next_seq, sealed_at, place);
         let began = Instant::now();
         if let Err(error) = write_all_at(&*self.active.file, &bytes, self.active.offset) {
-            self.active.dirty_to = Some(self.active.offset + bytes.len() as u64);
+            if !planted("half-write-left") {
+                self.active.dirty_to = Some(self.active.offset + bytes.len() as u64);
+            }
             return Err(self.fail("write a group", &error));
         }
         // Whatever its kind: after a failed fsync nobody knows what is on the disk.
-        self.active
-            .file
-            .sync()
-            .map_err(|error| self.poison("fdatasync a group", &error))?;
+        let synced = if planted("ack-before-fsync") {
+            Ok(())
+        } else {
+            self.active.file.sync()
+        };
+        if let Err(error) = synced
+            && !planted("failed-fsync-is-tried-again")
+        {
+            return Err(self.poison("fdatasync a group", &error));
+        }
         self.shared.stats.commit.record(began.elapsed());
         self.active.offset += bytes.len() as u64;
         let seq = self.next_seq;
@@ -231,16 +240,20 @@ impl Writer {
         };
         write_all_at(&*file, &header.encode(), 0)
             .map_err(|error| self.fail("write a segment's header", &error))?;
-        file.sync()
-            .map_err(|error| self.poison("fdatasync a segment's header", &error))?;
+        if !planted("name-before-durable-header") {
+            file.sync()
+                .map_err(|error| self.poison("fdatasync a segment's header", &error))?;
+        }
         shared
             .storage
             .rename(SPARE_NAME, &segment::file_name(number))
             .map_err(|error| self.fail("name a segment", &error))?;
-        shared
-            .storage
-            .sync_dir()
-            .map_err(|error| self.poison("fsync the folder", &error))?;
+        if !planted("name-not-durable") {
+            shared
+                .storage
+                .sync_dir()
+                .map_err(|error| self.poison("fsync the folder", &error))?;
+        }
         drop(spare);
         let mut segments = shared.segments();
         segments.push_back(Segment { number, first_seq });

@@ -28,6 +28,11 @@ fn live(seed: u64) {
     }
     let rig = Rig::open(&disk, OnDamage::Refuse).unwrap();
     model.check(&rig.read().unwrap());
+    let through = rig.durable();
+    drop(rig);
+    disk.kill();
+    let again = Rig::open(&disk, OnDamage::Refuse).unwrap().durable();
+    assert_eq!(again, through, "a start leaves nothing for the next to cut");
 }
 
 fn one_life(mut rig: Rig, disk: &FakeDisk, random: &mut Random, model: &mut Model) {
