@@ -13,8 +13,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Takes samples from probes, makes each durable before it answers, writes it to TimescaleDB
 /// exactly once, and serves the fleet's state.
 ///
-/// All settings are environment variables (a file /run/secrets/<lower case name> wins over one):
-/// FEDERATION_SECRET and DB_PASS are required; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
+/// All settings are environment variables (a file /run/secrets/<lower case name> wins over one; a
+/// secret may also be in the file that <NAME>_FILE names): FEDERATION_SECRET and DB_PASS are
+/// required; FEDERATION_SECRET_PREVIOUS is accepted too while probes change over; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
 /// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
 /// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,
 /// quarantine), DB_HOST DB_PORT DB_USER DB_NAME DB_READ_HOST, REDIS_URL, RATE_LIMIT_GLOBAL_MAX

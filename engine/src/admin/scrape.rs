@@ -27,6 +27,11 @@ pub(crate) fn answer(context: &Context) -> Response<Body> {
         "Browsers on the live stream.",
         context.live.watchers(),
     );
+    out.counter(
+        "fiber_auth_previous_secret_total",
+        "Tokens that were FEDERATION_SECRET_PREVIOUS.",
+        context.authorizer.previous_secret_uses(),
+    );
     components(&mut out, context, &context.etl.get());
     whole(StatusCode::OK, TEXT, Bytes::from(out.into_text()))
 }

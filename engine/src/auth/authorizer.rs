@@ -1,7 +1,7 @@
 //! From what a request carries to whom it counts as.
 
 use super::principal::{Denied, Principal};
-use super::secret::SecretDigest;
+use super::secret::FederationSecrets;
 use crate::config::{Config, Environment};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
@@ -10,14 +10,17 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 pub struct Authorizer {
     /// Development: who sends no token may look.
     open: bool,
-    federation: SecretDigest,
+    federation: FederationSecrets,
 }
 
 impl Authorizer {
     pub fn new(config: &Config) -> Self {
         Self {
             open: config.environment == Environment::Dev,
-            federation: SecretDigest::of(&config.federation_secret),
+            federation: FederationSecrets::new(
+                &config.federation_secret,
+                config.federation_secret_previous.as_ref(),
+            ),
         }
     }
 
@@ -44,6 +47,11 @@ impl Authorizer {
         }
     }
 
+    /// How often FEDERATION_SECRET_PREVIOUS was used; while this grows, probes still have it.
+    pub fn previous_secret_uses(&self) -> u64 {
+        self.federation.previous_uses()
+    }
+
     /// The one to whom a token was given.
     fn holder(&self, token: &[u8]) -> Option<Principal> {
         self.federation
@@ -65,11 +73,13 @@ mod tests {
     use crate::config::load;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
 
     fn authorizer(environment: &'static str) -> Authorizer {
         let values = move |name: &str| match name {
             "ENV" => Some(environment.to_owned()),
             "DB_PASS" | "FEDERATION_SECRET" => Some(SECRET.to_owned()),
+            "FEDERATION_SECRET_PREVIOUS" => Some(PREVIOUS.to_owned()),
             _ => None,
         };
         Authorizer::new(&load(&values).unwrap())
@@ -90,6 +100,17 @@ mod tests {
             assert_eq!(asker(environment, &[]), Err(Denied::Unknown));
         }
         assert_eq!(authorizer("dev").pusher(None), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn the_secret_before_opens_too_and_its_uses_are_counted() {
+        let authorizer = authorizer("prod");
+        for (secret, uses) in [(SECRET, 0), (PREVIOUS, 1), (SECRET, 1), ("neither", 1)] {
+            let field = format!("Bearer {secret}");
+            let known = authorizer.pusher(Some(field.as_bytes())).is_ok();
+            assert_eq!(known, secret != "neither");
+            assert_eq!(authorizer.previous_secret_uses(), uses, "{secret}");
+        }
     }
 
     #[test]

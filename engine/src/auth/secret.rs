@@ -1,6 +1,8 @@
-//! Comparing what was sent with what is secret.
+//! Comparing what was sent with what is secret. Everything secret is compared here, as digests with
+//! `subtle`: no comparison of the crate ends early.
 
 use crate::config::Secret;
+use crate::telemetry::metrics::Counter;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -11,6 +13,38 @@ pub(super) struct SecretDigest([u8; 32]);
 impl std::fmt::Debug for SecretDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SecretDigest(…)")
+    }
+}
+
+/// The secret of the fleet, and the one before it for as long as probes change over.
+#[derive(Debug)]
+pub(super) struct FederationSecrets {
+    current: SecretDigest,
+    previous: Option<SecretDigest>,
+    previous_uses: Counter,
+}
+
+impl FederationSecrets {
+    pub(super) fn new(current: &Secret, previous: Option<&Secret>) -> Self {
+        Self {
+            current: SecretDigest::of(current),
+            previous: previous.map(SecretDigest::of),
+            previous_uses: Counter::default(),
+        }
+    }
+
+    /// Both are always compared, so the time does not tell which one it was.
+    pub(super) fn matches(&self, sent: &[u8]) -> bool {
+        let current = self.current.matches(sent);
+        let previous = self.previous.as_ref().map(|known| known.matches(sent));
+        if previous == Some(true) && !current {
+            self.previous_uses.add(1);
+        }
+        current | (previous == Some(true))
+    }
+
+    pub(super) fn previous_uses(&self) -> u64 {
+        self.previous_uses.get()
     }
 }
 

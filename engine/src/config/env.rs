@@ -1,4 +1,5 @@
-//! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable.
+//! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable;
+//! a secret may also be in the file that `<NAME>_FILE` names.
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret};
 use crate::journal::OnDamage;
@@ -120,20 +121,56 @@ impl Reader<'_> {
         default
     }
 
-    fn secret(&mut self, name: &str, environment: Environment) -> Secret {
-        let value = self.text(name).unwrap_or_default();
-        if value.is_empty() {
-            self.mistakes.push(format!(
-                "{name} is not set; draw one with: openssl rand -hex 32"
-            ));
-        } else if environment == Environment::Prod
-            && (value.len() < SECRET_BYTES_MIN || EXAMPLE_SECRETS.contains(&value.as_str()))
+    /// A value that must not be seen: from `name`, or from the file that `<name>_FILE` names.
+    fn hidden(&mut self, name: &str) -> Option<Secret> {
+        let direct = self.text(name);
+        let variable = format!("{name}_FILE");
+        let Some(path) = self.text(&variable) else {
+            return direct.map(Secret::new);
+        };
+        match std::fs::read_to_string(&path) {
+            Err(error) => self
+                .mistakes
+                .push(format!("{variable}={path:?} cannot be read: {error}")),
+            Ok(text) => {
+                let value = text.trim_end_matches(['\r', '\n']);
+                // Whoever rotates one and forgets the other must hear of it.
+                if direct.is_some_and(|direct| direct != value) {
+                    self.mistakes
+                        .push(format!("{name} and {variable} are both set, and differ"));
+                }
+                if !value.is_empty() {
+                    return Some(Secret::new(value));
+                }
+                self.mistakes
+                    .push(format!("{variable}={path:?} is an empty file"));
+            }
+        }
+        None
+    }
+
+    fn optional_secret(&mut self, name: &str, environment: Environment) -> Option<Secret> {
+        let secret = self.hidden(name)?;
+        let value = secret.expose();
+        if environment == Environment::Prod
+            && (value.len() < SECRET_BYTES_MIN || EXAMPLE_SECRETS.contains(&value))
         {
             self.mistakes.push(format!(
                 "{name} is a default or shorter than {SECRET_BYTES_MIN} characters, which ENV=prod refuses"
             ));
         }
-        Secret::new(value)
+        Some(secret)
+    }
+
+    fn secret(&mut self, name: &str, environment: Environment) -> Secret {
+        let mistakes = self.mistakes.len();
+        let secret = self.optional_secret(name, environment);
+        if secret.is_none() && self.mistakes.len() == mistakes {
+            self.mistakes.push(format!(
+                "{name} is not set; draw one with: openssl rand -hex 32"
+            ));
+        }
+        secret.unwrap_or_else(|| Secret::new(""))
     }
 
     fn journal_bytes_max(&mut self) -> u64 {
@@ -267,8 +304,9 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             ],
         ),
         database: read.database(environment),
-        redis_url: read.text("REDIS_URL").map(Secret::new),
+        redis_url: read.hidden("REDIS_URL"),
         federation_secret: read.secret("FEDERATION_SECRET", environment),
+        federation_secret_previous: read.optional_secret("FEDERATION_SECRET_PREVIOUS", environment),
         cors_origins: read.cors_origins(),
         rate_limit: RateLimit {
             global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),
@@ -355,7 +393,42 @@ mod tests {
             ("ENV", "prod"),
             ("DB_PASS", "postgres"),
             ("FEDERATION_SECRET", "short"),
+            ("FEDERATION_SECRET_PREVIOUS", "changeme"),
         ];
-        assert_eq!(with(&weak).unwrap_err().0.len(), 2);
+        assert_eq!(with(&weak).unwrap_err().0.len(), 3);
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_named_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (good, empty) = (file("good", "from-file\r\n"), file("empty", "\n"));
+        let secret = |pairs: &[(&str, &str)]| {
+            with(&[&[("DB_PASS", "p")], pairs].concat())
+                .map(|config| config.federation_secret.expose().to_owned())
+        };
+        let from_file = ("FEDERATION_SECRET_FILE", good.as_str());
+        assert_eq!(secret(&[from_file]).unwrap(), "from-file");
+        let both = [from_file, ("FEDERATION_SECRET", "from-file")];
+        assert_eq!(secret(&both).unwrap(), "from-file");
+        for bad in [
+            vec![from_file, ("FEDERATION_SECRET", "other")],
+            vec![("FEDERATION_SECRET_FILE", empty.as_str())],
+            vec![("FEDERATION_SECRET_FILE", "/nowhere/at/all")],
+        ] {
+            let mistakes = secret(&bad).unwrap_err();
+            let [one] = mistakes.0.as_slice() else {
+                panic!("{mistakes}");
+            };
+            assert!(one.contains("FEDERATION_SECRET_FILE"), "{one}");
+            assert!(
+                !one.contains("from-file") && !one.contains("other"),
+                "{one}"
+            );
+        }
     }
 }

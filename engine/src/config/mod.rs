@@ -29,6 +29,8 @@ pub struct Config {
     pub database: Database,
     pub redis_url: Option<Secret>,
     pub federation_secret: Secret,
+    /// Accepted too while probes change over to the new one.
+    pub federation_secret_previous: Option<Secret>,
     pub rate_limit: RateLimit,
     /// Sites whose pages may read from the API.
     pub cors_origins: Vec<String>,
