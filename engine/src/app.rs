@@ -16,6 +16,7 @@ use crate::journal::{self, Stats};
 use crate::limits::{COMMITTED_DRAIN_WAIT, TOKIO_THREADS_MIN};
 use crate::publish::notify::COMMITTED_QUEUE;
 use crate::query::assets::Assets;
+use crate::query::federation::Federation;
 use crate::query::live::{self, Hub};
 use crate::query::{self, Parts, Reading, handoff, sql};
 use crate::shutdown::Shutdown;
@@ -167,14 +168,15 @@ impl Stages {
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
+        let federation = Arc::new(Federation::default());
         watch_servers(
             &mut tasks,
             config,
             &health,
             &coordination,
             &metrics,
-            &etl,
             &drain,
+            told_to_redis(config, &metrics, &etl, &federation),
         );
         let context = query::Context::new(Parts {
             config: Arc::clone(config),
@@ -188,6 +190,7 @@ impl Stages {
             health,
             coordination,
             live: hub,
+            federation,
             ingest: Arc::clone(&admit) as Arc<dyn query::IngestService>,
             assets: assets(config)?,
             shutdown: intake.clone(),
@@ -272,8 +275,8 @@ fn watch_servers(
     health: &Arc<Health>,
     coordination: &Coordination,
     metrics: &Arc<Metrics>,
-    etl: &Reading<EtlStatus>,
     drain: &Shutdown,
+    told: coordination::Sources,
 ) {
     tasks.spawn(health::run(
         Arc::clone(health),
@@ -287,18 +290,27 @@ fn watch_servers(
         Arc::clone(metrics),
         drain.clone(),
     ));
-    let sources = coordination::Sources {
-        instance: config.instance.clone(),
-        metrics: Arc::clone(metrics),
-        etl: etl.clone(),
-    };
     let url = config.redis_url.clone();
     tasks.spawn(coordination::run(
         coordination.clone(),
         url,
-        sources,
+        told,
         drain.clone(),
     ));
+}
+
+fn told_to_redis(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    etl: &Reading<EtlStatus>,
+    federation: &Arc<Federation>,
+) -> coordination::Sources {
+    coordination::Sources {
+        instance: config.instance.clone(),
+        metrics: Arc::clone(metrics),
+        etl: etl.clone(),
+        federation: Arc::clone(federation),
+    }
 }
 
 fn accounts_reading(metrics: &Arc<Metrics>, journal: &Arc<Stats>) -> Reading<Accounts> {

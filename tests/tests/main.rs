@@ -10,6 +10,7 @@ mod batch_ids;
 mod drain;
 mod drills;
 mod duplicates;
+mod federation;
 mod hostile;
 mod ingest;
 mod ledger;

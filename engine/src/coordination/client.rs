@@ -3,6 +3,7 @@
 use super::heartbeat;
 use crate::config::Secret;
 use crate::query::Reading;
+use crate::query::federation::{self, Federation};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use fiber_contract::UnixMicros;
@@ -41,12 +42,14 @@ enum Link {
     Down { reason: String },
 }
 
-/// What the heartbeat tells.
+/// What the engine tells Redis.
 #[derive(Debug)]
 pub struct Sources {
     pub instance: String,
     pub metrics: Arc<Metrics>,
     pub etl: Reading<EtlStatus>,
+    /// What probes said about where they push, for the other engines.
+    pub federation: Arc<Federation>,
 }
 
 impl Coordination {
@@ -179,17 +182,42 @@ async fn watch(
                 return reason;
             }
         }
+        // What is lost with the connection comes again with each probe's next heartbeat.
+        if let Some(told) = targets(&sources.federation)
+            && let Err(reason) = within(told.query_async::<()>(connection)).await
+        {
+            return reason;
+        }
         sleep(PING_EVERY).await;
     }
 }
 
+/// Where probes push, as far as Redis was not told; each key ends with the report's freshness.
+fn targets(federation: &Federation) -> Option<redis::Pipeline> {
+    let untold = federation.take_untold();
+    let mut pipeline = redis::pipe();
+    for report in &untold {
+        pipeline
+            .cmd("SET")
+            .arg(format!(
+                "{}{}",
+                federation::STATE_KEY_PREFIX,
+                report.node_id
+            ))
+            .arg(report.to_json())
+            .arg("EX")
+            .arg(federation::FRESH_S)
+            .ignore();
+    }
+    (!untold.is_empty()).then_some(pipeline)
+}
+
 async fn call(connection: &mut ConnectionManager, command: &redis::Cmd) -> Result<(), String> {
-    match timeout(
-        CALL_DEADLINE,
-        command.query_async::<redis::Value>(connection),
-    )
-    .await
-    {
+    within(command.query_async::<redis::Value>(connection)).await
+}
+
+async fn within<T>(call: impl Future<Output = redis::RedisResult<T>>) -> Result<(), String> {
+    match timeout(CALL_DEADLINE, call).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer within 50 ms".to_owned()),

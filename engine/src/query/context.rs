@@ -2,6 +2,7 @@
 
 use super::assets::Assets;
 use super::cors::Cors;
+use super::federation::Federation;
 use super::ingest::IngestService;
 use super::live::Hub;
 use crate::admin::health::Health;
@@ -54,6 +55,7 @@ pub struct Parts {
     pub health: Arc<Health>,
     pub coordination: Coordination,
     pub live: Hub,
+    pub federation: Arc<Federation>,
     pub ingest: Arc<dyn IngestService>,
     pub assets: Assets,
     pub shutdown: Shutdown,

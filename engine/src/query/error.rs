@@ -13,6 +13,12 @@ pub(crate) enum Error {
         "no batch with the id {0} is known; receipts are kept for batches that came with X-Batch-ID"
     )]
     NoBatch(String),
+    #[error("the body is not the JSON that belongs here: {0}")]
+    BadJson(String),
+    #[error("the body ended early")]
+    BodyBroken,
+    #[error("the body came too slowly")]
+    BodyTooSlow,
     #[error("allowed here: {allow}")]
     MethodNotAllowed { allow: &'static str },
     #[error("the method is not known")]
@@ -65,7 +71,8 @@ impl Error {
             Self::MethodUnknown => ErrorCode::NotImplemented,
             Self::Denied(denied) => denied.code(),
             Self::TargetTooLong => ErrorCode::UriTooLong,
-            Self::BadHead(_) => ErrorCode::MalformedBatch,
+            Self::BadHead(_) | Self::BadJson(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
+            Self::BodyTooSlow => ErrorCode::RequestTimeout,
             Self::Expectation => ErrorCode::ExpectationFailed,
             Self::Parameter { .. } => ErrorCode::InvalidMetric,
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
@@ -78,7 +85,13 @@ impl Error {
     pub(crate) const fn closes(&self) -> bool {
         matches!(
             self,
-            Self::TargetTooLong | Self::BadHead(_) | Self::Expectation | Self::MethodUnknown
+            Self::TargetTooLong
+                | Self::BadHead(_)
+                | Self::Expectation
+                | Self::MethodUnknown
+                | Self::BodyTooLarge { .. }
+                | Self::BodyBroken
+                | Self::BodyTooSlow
         )
     }
 }

@@ -18,6 +18,7 @@ mod connection;
 mod context;
 mod cors;
 mod error;
+pub(crate) mod federation;
 pub mod handoff;
 pub mod ingest;
 mod ledger;

@@ -20,6 +20,8 @@ pub(crate) enum Route<'a> {
     },
     Aggregated,
     Cluster,
+    Federation,
+    Heartbeat,
     Live,
     Scrape,
     Ingest(IngestRoute),
@@ -29,7 +31,7 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 11] = [
+const EXACT: [(&str, Route<'static>); 13] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
     ("/api/metrics/series", Route::Series),
@@ -37,6 +39,8 @@ const EXACT: [(&str, Route<'static>); 11] = [
     ("/api/metrics/cluster", Route::Cluster),
     ("/api/ledger", Route::Ledger),
     ("/api/nodes", Route::Nodes),
+    ("/api/federation/status", Route::Federation),
+    ("/api/probe/heartbeat", Route::Heartbeat),
     ("/api/live", Route::Live),
     ("/metrics", Route::Scrape),
     ("/api/push", Route::Ingest(IngestRoute::Push)),
@@ -51,7 +55,7 @@ const WRITE: &str = "POST";
 impl Route<'_> {
     const fn allow(self) -> &'static str {
         match self {
-            Self::Ingest(_) => WRITE,
+            Self::Ingest(_) | Self::Heartbeat => WRITE,
             _ => READ,
         }
     }
@@ -131,7 +135,7 @@ mod tests {
     fn every_exact_path_takes_its_methods_and_refuses_the_others() {
         for (path, route) in EXACT {
             let (good, bad): (&[_], &[_]) = match route {
-                Route::Ingest(_) => (&["POST"], &["GET", "HEAD", "PUT"]),
+                Route::Ingest(_) | Route::Heartbeat => (&["POST"], &["GET", "HEAD", "PUT"]),
                 _ => (
                     &["GET", "HEAD"],
                     &["POST", "PUT", "PATCH", "DELETE", "OPTIONS"],

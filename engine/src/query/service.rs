@@ -8,7 +8,7 @@ use super::live;
 use super::params::Params;
 use super::respond::{self, Body};
 use super::router::{Route, resolve};
-use super::{assets, ledger, nodes, raw, receipt, series, summary};
+use super::{assets, federation, ledger, nodes, raw, receipt, series, summary};
 use crate::admin::{health, scrape};
 use crate::limits::TARGET_BYTES_MAX;
 use crate::model::TraceId;
@@ -69,6 +69,8 @@ async fn dispatch(
         Route::Batch { id } => receipt::one(context, id).await,
         Route::Aggregated => summary::aggregated(context, &Params::parse(uri.query())?).await,
         Route::Cluster => summary::cluster(context, &Params::parse(uri.query())?).await,
+        Route::Federation => federation::status(context),
+        Route::Heartbeat => federation::heartbeat(context, request).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
     }
 }

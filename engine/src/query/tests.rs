@@ -107,6 +107,7 @@ async fn serve(environment: &'static str) -> Server {
         health: Health::new(),
         coordination: Coordination::new(false),
         live: hub.clone(),
+        federation: Arc::default(),
         ingest: Arc::new(Echo),
         assets: Assets::missing(),
         shutdown: shutdown.clone(),
