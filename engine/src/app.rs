@@ -7,7 +7,7 @@
 
 use crate::admin::health::{self, Health};
 use crate::admit::{Admit, BatchIds};
-use crate::auth::Authorizer;
+use crate::auth::{Authorizer, keys};
 use crate::config::Config;
 use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
@@ -137,7 +137,7 @@ impl Stages {
         let (watch, status) = (CommitWatch::new(), Arc::new(CopyStatus::new()));
         let mut tasks = JoinSet::new();
         restore_receipts(&mut tasks, config, &batch_ids, &drain);
-        let authorizer = Arc::new(Authorizer::new(config));
+        let authorizer = authorizer(&mut tasks, config, &drain);
         let admit = Arc::new(Admit::new(
             Arc::clone(&authorizer),
             config.rate_limit,
@@ -245,6 +245,21 @@ fn restore_receipts(
     if !tokio::runtime::Handle::current().block_on(waited) {
         tracing::info!("receipts are restored in the background");
     }
+}
+
+/// Knows the revoked keys of the last run before anything is accepted.
+fn authorizer(tasks: &mut JoinSet<()>, config: &Config, drain: &Shutdown) -> Arc<Authorizer> {
+    let authorizer = Arc::new(Authorizer::new(config));
+    if config.api_key_secret.is_some() {
+        authorizer.revoked().restore(&config.data_dir);
+        tasks.spawn(keys::watch(
+            Arc::clone(authorizer.revoked()),
+            config.database.connection(),
+            config.data_dir.clone(),
+            drain.clone(),
+        ));
+    }
+    authorizer
 }
 
 fn writer(

@@ -2,6 +2,9 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use fiber_contract::UnixMicros;
+use fiber_contract::access::{KeyView, NewKey};
+use fiber_engine::auth::keys::KeyStore;
 use fiber_engine::{app, config, journal, schema, telemetry};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,7 +18,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// All settings are environment variables (a file /run/secrets/<lower case name> wins over one; a
 /// secret may also be in the file that <NAME>_FILE names): FEDERATION_SECRET and DB_PASS are
-/// required; FEDERATION_SECRET_PREVIOUS is accepted too while probes change over; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
+/// required; FEDERATION_SECRET_PREVIOUS is accepted too while probes change over; API_KEY_SECRET
+/// (and API_KEY_SECRET_PREVIOUS) signs keys of single probes; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
 /// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
 /// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,
 /// quarantine), DB_HOST DB_PORT DB_USER DB_NAME DB_READ_HOST, REDIS_URL, RATE_LIMIT_GLOBAL_MAX
@@ -40,9 +44,35 @@ enum Command {
     Migrate,
     /// Check the configuration, tell everything that is wrong with it, and bind nothing.
     CheckConfig,
+    /// Keys of single probes. A running engine refuses a revoked one within five seconds.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look into a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Print a new key on standard output, the only time that it is told. A node has at most two
+    /// live keys: the one in use, and the one that replaces it.
+    Issue {
+        /// The one node for which the key may push.
+        node_id: String,
+        /// Days until it expires; never when not given.
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// One line for each key: id, node, made, expires, revoked.
+    List {
+        /// Of this node only.
+        node_id: Option<String>,
+    },
+    /// Make a key good no more.
+    Revoke {
+        /// As `issue` and `list` tell it.
+        key_id: uuid::Uuid,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +127,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut out = std::io::stdout().lock();
             writeln!(out, "the configuration is good:\n{config:#?}")?;
         }
+        Command::Key(command) => {
+            let config = config::load(&config::process_environment)?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(key(&KeyStore::new(&config), command))?;
+        }
         Command::Journal(JournalCommand::Inspect { dir, groups }) => {
             let mut out = WhileRead(Some(std::io::stdout().lock()));
             let whole = journal::inspect(&dir, groups, &mut out)
@@ -105,6 +142,43 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn key(store: &KeyStore, command: KeyCommand) -> anyhow::Result<()> {
+    match command {
+        KeyCommand::Issue { node_id, days } => {
+            let new = NewKey {
+                node_id,
+                expires_in_days: days,
+            };
+            let issued = store.issue(&new).await?;
+            complain(&line(&issued.view));
+            writeln!(std::io::stdout(), "{}", issued.key)?;
+        }
+        KeyCommand::List { node_id } => {
+            let mut out = std::io::stdout().lock();
+            for view in store.list(node_id.as_deref()).await? {
+                writeln!(out, "{}", line(&view))?;
+            }
+        }
+        KeyCommand::Revoke { key_id } => {
+            let view = store.revoke(key_id).await?;
+            writeln!(std::io::stdout(), "{}", line(&view))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(view: &KeyView) -> String {
+    let at = |instant: Option<UnixMicros>, never| instant.map_or(never, |at| at.to_string());
+    format!(
+        "{}  {}  made {}  expires {}  revoked {}",
+        view.key_id,
+        view.node_id,
+        view.created_at,
+        at(view.expires_at, "never".to_owned()),
+        at(view.revoked_at, "no".to_owned()),
+    )
 }
 
 /// A reader such as `head` may leave early. The rest is looked at all the same, because the exit code

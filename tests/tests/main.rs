@@ -6,6 +6,7 @@
 
 mod support;
 
+mod auth;
 mod batch_ids;
 mod drain;
 mod drills;

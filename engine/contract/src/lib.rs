@@ -7,6 +7,7 @@ pub mod access;
 pub mod account;
 pub mod error;
 pub mod geo;
+pub mod hex;
 pub mod ingest;
 pub mod limits;
 pub mod live;

@@ -5,6 +5,7 @@ use super::http1::{self, Framing, Head};
 use super::listener::Core;
 use super::respond;
 use crate::admit::{Admitted, Reply, RequestHead, Route, Timer};
+use crate::auth::Memo;
 use crate::limits::{
     BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, WRITE_DEADLINE,
 };
@@ -34,6 +35,8 @@ struct Connection {
     /// Read and not used yet.
     buffer: Vec<u8>,
     core: Rc<Core>,
+    /// Most send the same token with every request.
+    memo: Memo,
 }
 
 /// Why a connection ends.
@@ -105,6 +108,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, core: Rc<Core>) {
         stream,
         buffer: Vec::new(),
         core,
+        memo: Memo::default(),
     };
     loop {
         match connection.request().await {
@@ -207,7 +211,7 @@ impl Connection {
     }
 
     /// Decides by the head alone, while it is borrowed from the buffer.
-    fn judge(&self, head_length: usize) -> Result<Request, End> {
+    fn judge(&mut self, head_length: usize) -> Result<Request, End> {
         let head: Head<'_> = http1::parse(&self.buffer[..head_length])?;
         let trace_id = TraceId::of(head.fields.trace_id);
         let route = Route::of_path(head.path).filter(|_| head.method == "POST");
@@ -231,7 +235,8 @@ impl Connection {
             Framing::Chunked => None,
         };
         let (framing, expects_continue) = (head.framing, head.expects_continue);
-        let next = match self.core.admit.head(route, &fields, length) {
+        let judged = self.core.admit.head(route, &fields, length, &mut self.memo);
+        let next = match judged {
             Ok(admitted) => Next::Body {
                 admitted,
                 framing,
@@ -408,6 +413,7 @@ impl Connection {
             stream,
             buffer,
             core,
+            memo,
         } = self;
         let fd = stream.into_raw_fd();
         // SAFETY: `into_raw_fd` gave up the runtime's registration and the only ownership of the
@@ -432,6 +438,7 @@ impl Connection {
                 stream,
                 buffer: Vec::new(),
                 core,
+                memo,
             };
             if connection
                 .write(respond::render(&reply, true))

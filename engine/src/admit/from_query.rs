@@ -3,9 +3,11 @@
 use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Timer};
+use crate::auth::Memo;
 use crate::model::BatchId;
-use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody, hex};
+use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody};
 use fiber_contract::account::Receipt;
+use fiber_contract::hex;
 use futures_util::future::BoxFuture;
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -33,7 +35,12 @@ impl IngestService for Admit {
             let trace_id = request.trace_id;
             let head = head_of(&request.headers, request.query.as_deref());
             // The body is polled only once its head was admitted and its bytes are charged.
-            let read = match self.head(request.route, &head, Some(request.body_bytes_max)) {
+            let read = match self.head(
+                request.route,
+                &head,
+                Some(request.body_bytes_max),
+                &mut Memo::default(),
+            ) {
                 Ok(admitted) => body.await.map(|body| (admitted, body)),
                 Err(reject) => Err(reject),
             };
@@ -60,7 +67,7 @@ impl IngestService for Admit {
             rejected: answer.rejected,
             journal_id: None,
             group_seq: None,
-            body_sha256: hex(&body_hash),
+            body_sha256: hex::encode(&body_hash),
             trace_id: None,
         })
     }

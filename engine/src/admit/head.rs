@@ -6,6 +6,7 @@ use crate::model::BatchId;
 use crate::parse::{Limits, Reject};
 use fiber_contract::ErrorCode;
 use fiber_contract::limits::{INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, REGION_CHARS_MAX};
+use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub enum Ack {
 pub struct Admitted {
     pub(super) route: Route,
     pub(super) ack: Ack,
-    pub(super) principal: Principal,
+    pub(super) principal: Arc<Principal>,
     pub(super) batch_id: BatchId,
     pub(super) named_by_client: bool,
     pub(super) source_region: Option<String>,

@@ -5,7 +5,7 @@ use super::head::{self, Ack, Admitted, RequestHead, Route};
 use super::in_flight::InFlight;
 use super::rate::{Quota, RateLimiter};
 use super::reply::{Reply, render_reject};
-use crate::auth::{Authorizer, Denied, Principal};
+use crate::auth::{Authorizer, Denied, Memo, Principal};
 use crate::config::RateLimit;
 use crate::copy::CommitWatch;
 use crate::journal::record::Record;
@@ -80,14 +80,16 @@ impl Admit {
         &self.batch_ids
     }
 
-    /// Decides all that needs no body. `length` is the body's, if it was told.
+    /// Decides all that needs no body. `length` is the body's, if it was told; `memo` the
+    /// connection's.
     pub fn head(
         &self,
         route: Route,
         head: &RequestHead<'_>,
         length: Option<usize>,
+        memo: &mut Memo,
     ) -> Result<Admitted, Reject> {
-        let principal = self.authorizer.pusher(head.authorization)?;
+        let principal = self.authorizer.pusher(head.authorization, memo)?;
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }

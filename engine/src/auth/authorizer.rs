@@ -1,9 +1,13 @@
 //! From what a request carries to whom it counts as.
 
+use super::keys::{KeySecrets, Revoked};
+use super::memo::Memo;
 use super::principal::{Denied, Principal};
 use super::secret::FederationSecrets;
 use crate::config::{Config, Environment};
+use fiber_contract::UnixMicros;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use std::sync::Arc;
 
 /// One per process, shared by all cores and by the query side.
 #[derive(Debug)]
@@ -11,6 +15,14 @@ pub struct Authorizer {
     /// Development: who sends no token may look.
     open: bool,
     federation: FederationSecrets,
+    keys: Option<KeySecrets>,
+    revoked: Arc<Revoked>,
+}
+
+/// What a token gives.
+struct Grant {
+    principal: Principal,
+    until: Option<UnixMicros>,
 }
 
 impl Authorizer {
@@ -21,16 +33,27 @@ impl Authorizer {
                 &config.federation_secret,
                 config.federation_secret_previous.as_ref(),
             ),
+            keys: KeySecrets::of(config),
+            revoked: Arc::default(),
         }
     }
 
     /// Who pushes: always somebody with a token, by the value of the Authorization field.
-    pub fn pusher(&self, authorization: Option<&[u8]>) -> Result<Principal, Denied> {
-        let principal = authorization
-            .and_then(bearer)
-            .and_then(|token| self.holder(token))
-            .ok_or(Denied::Unknown)?;
-        principal.require_push()?;
+    pub fn pusher(
+        &self,
+        authorization: Option<&[u8]>,
+        memo: &mut Memo,
+    ) -> Result<Arc<Principal>, Denied> {
+        let field = authorization.ok_or(Denied::Unknown)?;
+        // Read first: what is revoked while this is judged makes the memo stale, not wrong.
+        let generation = self.revoked.generation();
+        if let Some(principal) = memo.recall(field, generation) {
+            return Ok(principal);
+        }
+        let grant = self.holder(bearer(field).ok_or(Denied::Unknown)?)?;
+        grant.principal.require_push()?;
+        let principal = Arc::new(grant.principal);
+        memo.keep(field, &principal, grant.until, generation);
         Ok(principal)
     }
 
@@ -39,9 +62,10 @@ impl Authorizer {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         match (fields.next().map(HeaderValue::as_bytes), fields.next()) {
             (None, _) if self.open => Ok(Principal::Anonymous),
-            (Some(field), None) => bearer(field)
-                .and_then(|token| self.holder(token))
-                .ok_or(Denied::Unknown),
+            (Some(field), None) => {
+                let token = bearer(field).ok_or(Denied::Unknown)?;
+                Ok(self.holder(token)?.principal)
+            }
             // Two of them are nobody's.
             _ => Err(Denied::Unknown),
         }
@@ -53,10 +77,39 @@ impl Authorizer {
     }
 
     /// The one to whom a token was given.
-    fn holder(&self, token: &[u8]) -> Option<Principal> {
-        self.federation
-            .matches(token)
-            .then_some(Principal::Federation)
+    fn holder(&self, token: &[u8]) -> Result<Grant, Denied> {
+        if KeySecrets::is_key(token) {
+            return self.probe(token);
+        }
+        if self.federation.matches(token) {
+            return Ok(Grant {
+                principal: Principal::Federation,
+                until: None,
+            });
+        }
+        Err(Denied::Unknown)
+    }
+
+    fn probe(&self, token: &[u8]) -> Result<Grant, Denied> {
+        let keys = self.keys.as_ref().ok_or(Denied::Unknown)?;
+        let key = keys.verify(token).ok_or(Denied::Unknown)?;
+        let expired = key.expires_at.is_some_and(|at| at <= UnixMicros::now());
+        match self.revoked.contains(key.id) {
+            _ if expired => Err(Denied::Unknown),
+            None => Err(Denied::Unchecked),
+            Some(true) => Err(Denied::Unknown),
+            Some(false) => Ok(Grant {
+                principal: Principal::Probe {
+                    node_id: key.node_id,
+                },
+                until: key.expires_at,
+            }),
+        }
+    }
+
+    /// Which keys are good no more; `keys::watch` keeps it fresh.
+    pub fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
     }
 }
 
@@ -70,19 +123,28 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load;
+    use crate::auth::keys::ProbeKey;
+    use crate::config::{Secret, load};
+    use uuid::Uuid;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const KEY_SECRET: &str = "00112233445566778899aabbccddeeff";
     const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
 
     fn authorizer(environment: &'static str) -> Authorizer {
         let values = move |name: &str| match name {
             "ENV" => Some(environment.to_owned()),
             "DB_PASS" | "FEDERATION_SECRET" => Some(SECRET.to_owned()),
+            "API_KEY_SECRET" => Some(KEY_SECRET.to_owned()),
             "FEDERATION_SECRET_PREVIOUS" => Some(PREVIOUS.to_owned()),
             _ => None,
         };
         Authorizer::new(&load(&values).unwrap())
+    }
+
+    fn pusher(authorizer: &Authorizer, field: &str) -> Result<Principal, Denied> {
+        let principal = authorizer.pusher(Some(field.as_bytes()), &mut Memo::default());
+        principal.map(|principal| Principal::clone(&principal))
     }
 
     fn asker(environment: &'static str, fields: &[&str]) -> Result<Principal, Denied> {
@@ -99,7 +161,10 @@ mod tests {
         for environment in ["staging", "prod"] {
             assert_eq!(asker(environment, &[]), Err(Denied::Unknown));
         }
-        assert_eq!(authorizer("dev").pusher(None), Err(Denied::Unknown));
+        assert_eq!(
+            authorizer("dev").pusher(None, &mut Memo::default()),
+            Err(Denied::Unknown)
+        );
     }
 
     #[test]
@@ -107,10 +172,62 @@ mod tests {
         let authorizer = authorizer("prod");
         for (secret, uses) in [(SECRET, 0), (PREVIOUS, 1), (SECRET, 1), ("neither", 1)] {
             let field = format!("Bearer {secret}");
-            let known = authorizer.pusher(Some(field.as_bytes())).is_ok();
+            let known = pusher(&authorizer, &field).is_ok();
             assert_eq!(known, secret != "neither");
             assert_eq!(authorizer.previous_secret_uses(), uses, "{secret}");
         }
+    }
+
+    #[test]
+    fn a_key_is_its_nodes_until_it_expires_or_is_revoked() {
+        let secrets = KeySecrets::new(&Secret::new(KEY_SECRET), None);
+        let key = |id: u128, expires_s: Option<i64>| {
+            let key = ProbeKey {
+                id: Uuid::from_u128(id),
+                node_id: "accra-01".to_owned(),
+                expires_at: expires_s.map(|s| UnixMicros(UnixMicros::now().0 + s * 1_000_000)),
+            };
+            format!("Bearer {}", secrets.sign(&key))
+        };
+        let authorizer = authorizer("prod");
+        let good = key(1, Some(60));
+        assert_eq!(
+            pusher(&authorizer, &good),
+            Err(Denied::Unchecked),
+            "no list"
+        );
+        assert_eq!(
+            pusher(&authorizer, &key(1, Some(-60))),
+            Err(Denied::Unknown),
+            "expired"
+        );
+        authorizer.revoked().add([Uuid::from_u128(9)].into());
+        let accra = Principal::Probe {
+            node_id: "accra-01".to_owned(),
+        };
+        assert_eq!(pusher(&authorizer, &good), Ok(accra.clone()));
+        assert_eq!(pusher(&authorizer, &key(1, None)), Ok(accra));
+        for bad in [key(1, Some(-2)), key(9, None), key(9, Some(60))] {
+            assert_eq!(pusher(&authorizer, &bad), Err(Denied::Unknown));
+        }
+    }
+
+    #[test]
+    fn a_connection_learns_of_a_revocation() {
+        let secrets = KeySecrets::new(&Secret::new(KEY_SECRET), None);
+        let key = ProbeKey {
+            id: Uuid::from_u128(1),
+            node_id: "accra-01".to_owned(),
+            expires_at: None,
+        };
+        let field = format!("Bearer {}", secrets.sign(&key));
+        let authorizer = authorizer("prod");
+        authorizer.revoked().add([].into());
+        let mut memo = Memo::default();
+        let mut push = || authorizer.pusher(Some(field.as_bytes()), &mut memo).is_ok();
+        assert!(push() && push());
+        authorizer.revoked().add([key.id].into());
+        assert!(!push());
     }
 
     #[test]
@@ -118,7 +235,7 @@ mod tests {
         let good = format!("Bearer {SECRET}");
         for environment in ["dev", "prod"] {
             let check = |field: &str, expect: Result<Principal, Denied>| {
-                let pusher = authorizer(environment).pusher(Some(field.as_bytes()));
+                let pusher = pusher(&authorizer(environment), field);
                 assert_eq!(pusher, expect, "{field:?}");
                 assert_eq!(asker(environment, &[field]), expect, "{field:?}");
             };

@@ -8,8 +8,11 @@
 //! `Principal` alone; which right a route asks for is told by the router.
 
 mod authorizer;
+pub mod keys;
+mod memo;
 mod principal;
 mod secret;
 
 pub use authorizer::Authorizer;
+pub use memo::Memo;
 pub use principal::{Denied, Principal};

@@ -28,6 +28,9 @@ pub enum Denied {
     /// 403: the token is good, and not for this.
     #[error("the token does not allow this")]
     Forbidden,
+    /// 503: a key that may have been revoked, as far as this engine can know yet.
+    #[error("keys cannot be checked yet; try again shortly")]
+    Unchecked,
 }
 
 impl Denied {
@@ -35,6 +38,7 @@ impl Denied {
         match self {
             Self::Unknown => ErrorCode::InvalidToken,
             Self::Forbidden => ErrorCode::Forbidden,
+            Self::Unchecked => ErrorCode::Overloaded,
         }
     }
 }

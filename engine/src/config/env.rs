@@ -307,6 +307,8 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         redis_url: read.hidden("REDIS_URL"),
         federation_secret: read.secret("FEDERATION_SECRET", environment),
         federation_secret_previous: read.optional_secret("FEDERATION_SECRET_PREVIOUS", environment),
+        api_key_secret: read.optional_secret("API_KEY_SECRET", environment),
+        api_key_secret_previous: read.optional_secret("API_KEY_SECRET_PREVIOUS", environment),
         cors_origins: read.cors_origins(),
         rate_limit: RateLimit {
             global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),

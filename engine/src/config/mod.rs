@@ -31,6 +31,9 @@ pub struct Config {
     pub federation_secret: Secret,
     /// Accepted too while probes change over to the new one.
     pub federation_secret_previous: Option<Secret>,
+    /// Signs the keys of single probes; without it there are none.
+    pub api_key_secret: Option<Secret>,
+    pub api_key_secret_previous: Option<Secret>,
     pub rate_limit: RateLimit,
     /// Sites whose pages may read from the API.
     pub cors_origins: Vec<String>,

@@ -15,3 +15,4 @@ mod sample;
 pub use batch::Parsed;
 pub use body::{Limits, Scratch, parse};
 pub use reject::Reject;
+pub(crate) use sample::check_node_id;

@@ -83,6 +83,10 @@ impl Reject {
 
 impl From<Denied> for Reject {
     fn from(denied: Denied) -> Self {
-        Self::new(denied.code(), denied.to_string())
+        let reject = Self::new(denied.code(), denied.to_string());
+        match denied {
+            Denied::Unchecked => reject.retry_after(Duration::from_secs(2)),
+            Denied::Unknown | Denied::Forbidden => reject,
+        }
     }
 }

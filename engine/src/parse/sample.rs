@@ -242,7 +242,7 @@ fn read_name<'a>(
     })
 }
 
-pub(super) fn check_node_id(node_id: &str) -> Result<&str, String> {
+pub(crate) fn check_node_id(node_id: &str) -> Result<&str, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if node_id.is_empty() || node_id.len() > NODE_ID_BYTES_MAX {
         return Err(format!("must have 1 to {NODE_ID_BYTES_MAX} characters"));

@@ -40,7 +40,6 @@ pub use connection::serve_connection;
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
 pub use ingest::{IngestReply, IngestRequest, IngestService, ReadBody};
-pub(crate) use receipt::hex;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use super::respond::{Body, answer};
 use super::sql::{PgInstant, Session};
 use crate::model::BatchId;
 use fiber_contract::account::Receipt;
+use fiber_contract::hex;
 use fiber_contract::query::Meta;
 use hyper::Response;
 use tokio_postgres::Row;
@@ -62,15 +63,7 @@ fn committed(row: &Row) -> Result<Receipt, tokio_postgres::Error> {
         rejected: rejected.unsigned_abs(),
         journal_id: Some(journal_id.to_string()),
         group_seq: Some(group_seq.unsigned_abs()),
-        body_sha256: hex(body_hash),
+        body_sha256: hex::encode(body_hash),
         trace_id: row.try_get(9)?,
-    })
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all that is written");
-        text
     })
 }

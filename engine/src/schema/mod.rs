@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "V0006__views.sql",
     7 "V0007__refusals.sql",
     8 "V0008__batch_answers.sql",
+    9 "V0009__probe_keys.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";

@@ -7,7 +7,7 @@ use crate::scratch::Scratch;
 use crate::{engine_binary, logs};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,15 @@ impl Engine {
         };
         self.running = Some(launch.start(&TIED)?);
         Ok(())
+    }
+
+    /// Another command of the same program with the same variables, to its end.
+    pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        Command::new(engine_binary()?)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .output()
+            .context("run fiber-engine")
     }
 
     pub fn await_ready(&self, limit: Duration) -> Result<()> {

@@ -1,0 +1,17 @@
+//! Why a key was not issued, listed or revoked.
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("API_KEY_SECRET is not set: there are no keys")]
+    NoSecret,
+    #[error("node id {0}")]
+    NodeId(String),
+    #[error("{node_id} has two live keys already; revoke one first")]
+    TwoLive { node_id: String },
+    #[error("no key has the id {0}")]
+    Unknown(uuid::Uuid),
+    #[error("a key expires after 1 to {most} days")]
+    Days { most: u32 },
+    #[error(transparent)]
+    Database(#[from] crate::copy::Error),
+}
