@@ -30,6 +30,7 @@ impl Rig {
         Ok(Self {
             postgres: Postgres::with_options(PostgresOptions {
                 shared_buffers_mb: 512,
+                ..PostgresOptions::default()
             })?,
             redis: Redis::start_private()?,
         })

@@ -2,11 +2,14 @@
 //!
 //! They are under `/var/tmp` (or `FIBER_SCRATCH`), not `/tmp`, which is memory on many machines:
 //! a durability test on tmpfs proves nothing. A run that was killed cannot clean up behind itself,
-//! so the next one does, for every folder whose owner is gone.
+//! so the next one does, for every folder whose owner is gone. One that must run full is a file
+//! system of its own, in memory.
 
 use crate::paths;
 use crate::process::{Identity, Signal, processes_inside};
 use anyhow::{Context, Result};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ const PREFIX: &str = "fiber-scratch-";
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    mounted: bool,
 }
 
 impl Scratch {
@@ -35,7 +39,31 @@ impl Scratch {
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         // The database's account must be able to pass through.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o711))?;
-        Ok(Self { path })
+        Ok(Self {
+            path,
+            mounted: false,
+        })
+    }
+
+    /// A disk of this size. Needs the right to mount, which root has outside most containers.
+    pub fn of_size(name: &str, bytes: u64) -> Result<Self> {
+        let mut scratch = Self::new(name)?;
+        let options = CString::new(format!("size={bytes},mode=0711"))?;
+        mount(
+            "fiber-scratch",
+            &scratch.path,
+            "tmpfs",
+            MountFlags::NODEV | MountFlags::NOSUID,
+            options.as_c_str(),
+        )
+        .with_context(|| {
+            format!(
+                "mount a disk of {bytes} bytes at {}; this needs root, or CAP_SYS_ADMIN in a container",
+                scratch.path.display()
+            )
+        })?;
+        scratch.mounted = true;
+        Ok(scratch)
     }
 
     pub fn path(&self) -> &Path {
@@ -45,9 +73,18 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.mounted {
+            detach(&self.path);
+        }
         // What cannot be removed now is swept by the next run.
         drop(fs::remove_dir_all(&self.path));
     }
+}
+
+/// The mount goes at once; its memory when the last file on it is closed. Without a mount there,
+/// nothing happens.
+fn detach(path: &Path) {
+    unmount(path, UnmountFlags::DETACH).unwrap_or_default();
 }
 
 fn base_dir() -> PathBuf {
@@ -68,6 +105,7 @@ fn sweep(base: &Path) {
             for orphan in processes_inside(&entry.path()) {
                 drop(orphan.signal(Signal::KILL));
             }
+            detach(&entry.path());
             drop(fs::remove_dir_all(entry.path()));
         }
     }

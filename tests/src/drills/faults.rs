@@ -4,6 +4,9 @@ use super::stack::Stack;
 use super::{Breaks, Drill};
 use crate::proxy::Lane;
 use anyhow::{Context as _, Result, bail};
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
@@ -25,6 +28,8 @@ pub(super) const ALL: &[Drill] = drills![
     Database "database-partitioned" database_partitioned "the link holds everything, both ways",
     Database "database-read-only" database_read_only "default_transaction_read_only, as in a failover",
     Database "database-connections" database_connections "all its connections are taken by others",
+    DatabaseDisk "database-disk-full" database_disk_full "its disk has not a byte left, until room is made",
+    JournalDisk "journal-disk-full" journal_disk_full "the database is away until the journal's disk is full",
     Link "link-reset" link_reset "all connections reset, again and again",
     Link "link-refused" link_refused "open connections reset, new ones refused",
     Link "link-half-open" link_half_open "the engine's side is gone, the probes hear nothing",
@@ -136,6 +141,46 @@ async fn take_all_connections(conninfo: &str, lasts: Duration) -> Result<()> {
     if taken.len() < TAKEN_MIN {
         bail!("only {} connections were taken", taken.len());
     }
+    Ok(())
+}
+
+/// Not a byte is left, and what is freed is taken, too. A server that cannot write its log ends
+/// itself; then it is started again by hand, once there is room.
+fn database_disk_full(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    let ballast = stack.postgres.data_dir().with_file_name("ballast");
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        fill(&ballast)?;
+        sleep(Duration::from_millis(20));
+    }
+    stack.await_noticed("rows to wait", |stack| !stack.is_caught_up())?;
+    std::fs::remove_file(&ballast)?;
+    if !stack.postgres.is_running() {
+        stack.postgres.start()?;
+    }
+    Ok(())
+}
+
+/// Appends until the disk is full.
+fn fill(ballast: &Path) -> Result<()> {
+    const BLOCK: [u8; 4096] = [0; 4096];
+    let mut file = File::options().create(true).append(true).open(ballast)?;
+    loop {
+        match file.write_all(&BLOCK) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+            Err(error) => return Err(error).context("fill the disk"),
+        }
+    }
+}
+
+fn journal_disk_full(stack: &mut Stack, lasts: Duration) -> Result<()> {
+    stack.to_database.both_ways(Lane::Hold);
+    stack.await_noticed("the full disk to be seen", |stack| {
+        stack.journal_is("no_space")
+    })?;
+    sleep(lasts);
+    stack.to_database.both_ways(Lane::Pass);
     Ok(())
 }
 

@@ -4,7 +4,8 @@
 //! a stack of its own and is not for a deployment that serves. A drill passes when nothing that was
 //! acknowledged is lost, nothing is stored twice, nothing is invented, nothing is quarantined, and
 //! the system is back within the drill's bar. Where the fault is behind the engine, no push may
-//! fail either; where it is on the link of the probes, pushes fail and are sent again.
+//! fail either; where it is on the link of the probes, or the engine itself has no room left,
+//! pushes fail and are sent again.
 
 mod faults;
 mod stack;
@@ -43,6 +44,10 @@ impl Size {
 enum Breaks {
     Redis,
     Database,
+    /// The disk of the database, which is a small one.
+    DatabaseDisk,
+    /// The disk of the engine, which is a small one.
+    JournalDisk,
     /// Between the probes and the engine.
     Link,
 }
@@ -96,26 +101,27 @@ impl Drill {
     fn fault_lasts(&self, size: Size) -> Duration {
         match self.breaks {
             Breaks::Redis => size.redis_fault,
-            Breaks::Database => size.database_fault,
+            Breaks::Database | Breaks::DatabaseDisk | Breaks::JournalDisk => size.database_fault,
             Breaks::Link => size.link_fault,
         }
     }
 
-    /// Redis: GATES R7. The database: a retry's pause of up to 5 s, then the backlog. The link: a
-    /// probe's own pause of up to 2 s, and its deadline of a try.
+    /// Redis: GATES R7. The database: a retry's pause of up to 5 s, then the backlog. The journal's
+    /// disk: the same, as far as the first freed segment. The link: a probe's own pause of up to
+    /// 2 s, and its deadline of a try.
     fn recovery_bar(&self) -> Duration {
         Duration::from_secs(match self.breaks {
             Breaks::Redis => 1,
-            Breaks::Database => 15,
+            Breaks::Database | Breaks::DatabaseDisk | Breaks::JournalDisk => 15,
             Breaks::Link => 5,
         })
     }
 
     /// Runs it on fresh servers. An error means that it could not be run or never recovered.
     pub fn run(&self, size: Size) -> Result<Outcome> {
-        let mut stack = Stack::start()?;
+        let mut stack = Stack::start(self.breaks)?;
         let fault_lasts = self.fault_lasts(size);
-        let run = fleet::start(stack.fleet(LEAD_IN + fault_lasts + RECOVERY_HOPE))?;
+        let run = fleet::start(stack.fleet(self.breaks, LEAD_IN + fault_lasts + RECOVERY_HOPE))?;
         std::thread::sleep(LEAD_IN);
         let began = Instant::now();
         (self.fault)(&mut stack, fault_lasts).context("break and mend")?;
@@ -171,8 +177,8 @@ impl Drill {
     fn is_back(&self, stack: &Stack, run: &fleet::Running, acked_before: u64) -> bool {
         match self.breaks {
             Breaks::Redis => stack.redis_is_up(),
-            Breaks::Database => stack.is_caught_up(),
-            Breaks::Link => run.progress().acked_samples > acked_before,
+            Breaks::Database | Breaks::DatabaseDisk => stack.is_caught_up(),
+            Breaks::JournalDisk | Breaks::Link => run.progress().acked_samples > acked_before,
         }
     }
 
@@ -187,7 +193,8 @@ impl Drill {
         none(outcome.duplicates, "duplicate");
         none(outcome.ghosts, "ghost");
         none(outcome.quarantined, "quarantined");
-        if self.breaks != Breaks::Link {
+        // Where the journal has no room, 503 is the right answer, and the probe keeps its samples.
+        if !matches!(self.breaks, Breaks::JournalDisk | Breaks::Link) {
             none(outcome.failed_tries, "failed pushes");
         }
         if outcome.acked == 0 {

@@ -1,17 +1,23 @@
 //! The servers of one drill, with a proxy on each link.
 
+use super::Breaks;
 use crate::proxy::Proxy;
 use anyhow::{Context as _, Result, bail};
 use fiber_loadgen::fleet::{Config, Rate};
 use fiber_loadgen::stack_env::DbConfig;
 use fiber_local::http;
-use fiber_local::servers::{Database, Engine, Postgres, Redis};
+use fiber_local::scratch::Scratch;
+use fiber_local::servers::{Database, Engine, Postgres, PostgresOptions, Redis};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const HOPE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
+/// A new cluster, its log segments and some minutes of samples.
+const DATABASE_DISK_BYTES: u64 = 512 * 1024 * 1024;
+/// Three segments of the journal and what else the engine writes.
+const JOURNAL_DISK_BYTES: u64 = 200 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Stack {
@@ -24,12 +30,17 @@ pub(super) struct Stack {
     pub(super) to_redis: Proxy,
     pub(super) postgres: Postgres,
     pub(super) redis: Redis,
+    /// Last: it is removed after the engine is gone.
+    _journal_disk: Option<Scratch>,
 }
 
 impl Stack {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(breaks: Breaks) -> Result<Self> {
         let redis = Redis::start_private()?;
-        let postgres = Postgres::start_private()?;
+        let postgres = Postgres::with_options(PostgresOptions {
+            disk_bytes: (breaks == Breaks::DatabaseDisk).then_some(DATABASE_DISK_BYTES),
+            ..PostgresOptions::default()
+        })?;
         let database = postgres.database("drill")?;
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let to_redis = Proxy::start(local(redis.port()))?;
@@ -41,6 +52,14 @@ impl Stack {
         let through = to_redis.address().port().to_string();
         let url = redis.url().replace(&redis.port().to_string(), &through);
         env.push(("REDIS_URL".to_owned(), url));
+        let journal_disk = match breaks {
+            Breaks::JournalDisk => Some(Scratch::of_size("journal-disk", JOURNAL_DISK_BYTES)?),
+            _ => None,
+        };
+        if let Some(disk) = &journal_disk {
+            let data_dir = disk.path().join("data").display().to_string();
+            env.push(("FIBER_DATA_DIR".to_owned(), data_dir));
+        }
         let engine = Engine::start_with(env)?;
         let to_engine = Proxy::start(local(engine.port()))?;
         let stack = Self {
@@ -51,6 +70,7 @@ impl Stack {
             to_redis,
             postgres,
             redis,
+            _journal_disk: journal_disk,
         };
         await_that("the tables", || {
             Ok(stack
@@ -63,12 +83,18 @@ impl Stack {
     }
 
     /// Probes behind the proxy, which try a request again until it is answered.
-    pub(super) fn fleet(&self, duration: Duration) -> Config {
+    pub(super) fn fleet(&self, breaks: Breaks, duration: Duration) -> Config {
+        // A journal's disk is to be full within a minute.
+        let (per_s, batch) = match breaks {
+            Breaks::JournalDisk => (50_000.0, 500),
+            _ => (500.0, 1),
+        };
         Config {
             url: format!("http://{}", self.to_engine.address()),
             secret: self.engine.federation_secret().to_owned(),
             probes: 50,
-            rate: Rate::PerSecond(500.0),
+            rate: Rate::PerSecond(per_s),
+            batch,
             duration,
             keep_ledger: true,
             request_timeout: Duration::from_secs(2),
@@ -97,6 +123,11 @@ impl Stack {
     pub(super) fn redis_is(&self, state: &str) -> bool {
         self.status()
             .is_ok_and(|status| status["redis"]["state"] == state)
+    }
+
+    pub(super) fn journal_is(&self, state: &str) -> bool {
+        self.status()
+            .is_ok_and(|status| status["journal"]["state"] == state)
     }
 
     pub(super) fn redis_is_up(&self) -> bool {

@@ -19,12 +19,15 @@ const TIED: Lifetime = Lifetime::WithParent {
 #[derive(Clone, Copy, Debug)]
 pub struct PostgresOptions {
     pub shared_buffers_mb: u32,
+    /// A disk of its own, of this size; needs root.
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
             shared_buffers_mb: 128,
+            disk_bytes: None,
         }
     }
 }
@@ -47,7 +50,10 @@ impl Postgres {
 
     pub fn with_options(options: PostgresOptions) -> Result<Self> {
         let programs = provision::server_programs()?;
-        let home = Scratch::new("postgres")?;
+        let home = match options.disk_bytes {
+            Some(bytes) => Scratch::of_size("postgres", bytes)?,
+            None => Scratch::new("postgres")?,
+        };
         let log = home.path().join("postgres.log");
         let password = random_secret();
         let mut attempt = 1;
