@@ -4,8 +4,9 @@ use super::chunked::Decoder;
 use super::http1::{self, Framing, Head};
 use super::listener::Core;
 use super::respond;
-use crate::admit::{Admitted, Reply, RequestHead, Route, Timer};
+use crate::admit::{Admitted, Reply, RequestHead, Route, Waits};
 use crate::auth::Memo;
+use crate::journal::Answers;
 use crate::limits::{
     BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, WRITE_DEADLINE,
 };
@@ -21,6 +22,7 @@ use monoio::net::TcpStream;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Read at once; an idle connection holds this much.
@@ -90,11 +92,16 @@ impl Drop for Counted<'_> {
     }
 }
 
-struct MonoioTimer;
+/// On an ingest core.
+struct OnCore<'c>(&'c Core);
 
-impl Timer for MonoioTimer {
-    fn sleep(self, wait: Duration) -> impl Future<Output = ()> {
+impl Waits for OnCore<'_> {
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()> {
         monoio::time::sleep(wait)
+    }
+
+    fn answers(&self) -> Option<Arc<Answers>> {
+        Some(Arc::clone(&self.0.answers))
     }
 }
 
@@ -280,7 +287,7 @@ impl Connection {
         let core = Rc::clone(&self.core);
         Ok(core
             .admit
-            .body(core.index, admitted, trace_id, body, MonoioTimer)
+            .body(core.index, admitted, trace_id, body, OnCore(&core))
             .await)
     }
 

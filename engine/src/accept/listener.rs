@@ -2,6 +2,7 @@
 
 use super::connection;
 use crate::admit::Admit;
+use crate::journal::Answers;
 use crate::limits::{CONNECTIONS_MAX, DRAIN_DEADLINE};
 use crate::query::handoff::HandoffSender;
 use crate::shutdown::Shutdown;
@@ -18,6 +19,7 @@ pub struct Core {
     pub admit: Arc<Admit>,
     pub query: HandoffSender,
     pub shutdown: Shutdown,
+    pub(super) answers: Arc<Answers>,
     /// Connections of this core that may be.
     pub connections_max: usize,
     pub(super) connections: Cell<usize>,
@@ -38,6 +40,7 @@ impl Core {
             admit,
             query,
             shutdown,
+            answers: Arc::default(),
             connections_max: CONNECTIONS_MAX / cores.max(1),
             connections: Cell::new(0),
             requests: Cell::new(0),
@@ -47,6 +50,8 @@ impl Core {
 
 /// Accepts until the end is asked for, then waits for the requests under way.
 pub async fn serve(listener: TcpListener, core: Rc<Core>) {
+    let answers = Arc::clone(&core.answers);
+    monoio::spawn(async move { answers.give_out().await });
     // Never cancelled, because a cancelled accept may lose its connection: the task is left behind
     // when the runtime ends.
     monoio::spawn(accept(listener, Rc::clone(&core)));

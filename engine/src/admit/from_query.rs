@@ -2,7 +2,7 @@
 
 use super::head::RequestHead;
 use super::reply::Reply;
-use super::service::{Admit, Timer};
+use super::service::{Admit, Waits};
 use crate::auth::Memo;
 use crate::model::BatchId;
 use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody};
@@ -17,10 +17,10 @@ use std::time::Duration;
 /// The query side's counters are the last.
 const QUERY_SIDE: usize = usize::MAX;
 
-struct TokioTimer;
+struct OnTokio;
 
-impl Timer for TokioTimer {
-    fn sleep(self, wait: Duration) -> impl Future<Output = ()> {
+impl Waits for OnTokio {
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()> {
         tokio::time::sleep(wait)
     }
 }
@@ -46,7 +46,7 @@ impl IngestService for Admit {
             };
             let reply = match read {
                 Ok((admitted, body)) => {
-                    self.body(QUERY_SIDE, admitted, trace_id, body.into(), TokioTimer)
+                    self.body(QUERY_SIDE, admitted, trace_id, body.into(), OnTokio)
                         .await
                 }
                 Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),

@@ -20,4 +20,4 @@ pub use head::{Ack, Admitted, RequestHead, Route};
 pub use in_flight::{InFlight, Permit};
 pub use rate::{Quota, RateLimiter};
 pub use reply::{Reply, render_reject};
-pub use service::{Admit, Timer};
+pub use service::{Admit, Waits};

@@ -9,7 +9,7 @@ use crate::auth::{Authorizer, Denied, Memo, Principal};
 use crate::config::RateLimit;
 use crate::copy::CommitWatch;
 use crate::journal::record::Record;
-use crate::journal::{Appender, CommitFailed, Refused};
+use crate::journal::{Answers, Appender, CommitFailed, Refused};
 use crate::limits::COMMITTED_ACK_WAIT;
 use crate::model::{GroupSeq, TraceId};
 use crate::parse::{Parsed, Reject, Scratch, parse};
@@ -39,8 +39,13 @@ pub struct Admit {
 }
 
 /// How a runtime waits; a future made for one must not be polled on the other.
-pub trait Timer {
-    fn sleep(self, wait: Duration) -> impl Future<Output = ()>;
+pub trait Waits {
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()>;
+
+    /// Who gives the journal's answers out on this thread, where somebody does.
+    fn answers(&self) -> Option<Arc<Answers>> {
+        None
+    }
 }
 
 thread_local! {
@@ -134,14 +139,14 @@ impl Admit {
         admitted: Admitted,
         trace_id: TraceId,
         mut body: Vec<u8>,
-        timer: impl Timer,
+        waits: impl Waits,
     ) -> Reply {
         let counters = self.counters(core);
         counters.requests.add(1);
         counters.body_bytes.add(body.len() as u64);
         let mut quota = None;
         let done = self
-            .store(counters, &admitted, &trace_id, &mut body, &mut quota, timer)
+            .store(counters, &admitted, &trace_id, &mut body, &mut quota, waits)
             .await;
         match done {
             Ok((status, message, data)) => Reply::accepted(status, message, data, trace_id, quota),
@@ -168,7 +173,7 @@ impl Admit {
         trace_id: &TraceId,
         body: &mut [u8],
         quota: &mut Option<Quota>,
-        timer: impl Timer,
+        waits: impl Waits,
     ) -> Result<(u16, String, IngestData), Reject> {
         // Before parsing, which changes the bytes.
         let body_hash: [u8; 32] = if admitted.named_by_client {
@@ -214,7 +219,7 @@ impl Admit {
         let (record, data) = record_of(admitted, trace_id, body_hash, now, &parsed);
         let pending = self
             .appender
-            .try_append(record, parsed.rows)
+            .try_append_for(record, parsed.rows, waits.answers())
             .map_err(refused)?;
         let seq = match pending.await {
             Ok(Ok(seq)) => seq,
@@ -228,15 +233,15 @@ impl Admit {
                 .remember(admitted.batch_id, body_hash, data.clone());
         }
         let message = self
-            .acknowledge(admitted.ack, seq, parsed.rows, timer)
+            .acknowledge(admitted.ack, seq, parsed.rows, waits)
             .await;
         Ok((202, message, data))
     }
 
-    async fn acknowledge(&self, ack: Ack, seq: GroupSeq, rows: u32, timer: impl Timer) -> String {
+    async fn acknowledge(&self, ack: Ack, seq: GroupSeq, rows: u32, waits: impl Waits) -> String {
         if ack == Ack::Committed {
             let committed = pin!(self.committed.wait(seq));
-            let gave_up = pin!(timer.sleep(COMMITTED_ACK_WAIT));
+            let gave_up = pin!(waits.sleep(COMMITTED_ACK_WAIT));
             if let Either::Right(_) = select(committed, gave_up).await {
                 return format!("Queued {rows} metrics; durable, the commit is still pending");
             }

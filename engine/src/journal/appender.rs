@@ -1,5 +1,6 @@
 //! The way in.
 
+use super::answers::Answers;
 use super::shared::Shared;
 use super::stats::Stats;
 use super::writer::{Entry, Message};
@@ -31,6 +32,16 @@ impl Appender {
     /// The answer resolves after the group's fdatasync, on whatever runtime awaits it. An answer
     /// that is cancelled means that the journal stopped and the record may be lost: not an ack.
     pub fn try_append(&self, record: Vec<u8>, samples: u32) -> Result<Pending, Refused> {
+        self.try_append_for(record, samples, None)
+    }
+
+    /// The same, answered through `by`.
+    pub fn try_append_for(
+        &self,
+        record: Vec<u8>,
+        samples: u32,
+        by: Option<Arc<Answers>>,
+    ) -> Result<Pending, Refused> {
         let bytes = group::record_bytes(&record);
         if group::group_bytes(bytes) as u64 > self.stats.largest_group() {
             return Err(Refused::TooLarge);
@@ -42,6 +53,7 @@ impl Appender {
             record,
             samples,
             answer,
+            by,
         })) {
             Ok(()) => {
                 // The writer gives the bytes back when it answers.

@@ -27,6 +27,7 @@
 //! **Not here.** No replication, no compression, no encryption, no recycling of segments (old bytes
 //! can never be taken for new ones), no O_DIRECT, and no fsync that is tried again.
 
+mod answers;
 mod appender;
 mod cursor;
 mod error;
@@ -48,6 +49,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use answers::Answers;
 pub use error::{CommitFailed, Damage, OpenError, Refused};
 pub use inspect::inspect;
 pub use stats::{Histogram, State, Stats};
@@ -255,7 +257,7 @@ pub struct Appender {
 }
 
 /// Resolves to the group that holds the record once it is durable.
-pub type Pending = futures_channel::oneshot::Receiver<Result<GroupSeq, CommitFailed>>;
+pub type Pending = futures_channel::oneshot::Receiver<answers::Answered>;
 
 /// A durable group: what a transaction is made of.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! `Writer` has no thread and no clock of its own, so tests drive it call by call over a fake disk;
 //! `run` is the loop around it.
 
+use super::answers::{self, Answering, Answers};
 use super::error::is_no_space;
 use super::segment::{self, FIRST_GROUP_AT, Header};
 use super::shared::{Handed, SPARE_NAME, Segment, Shared};
@@ -13,7 +14,6 @@ use crate::planted::planted;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use fiber_contract::UnixMicros;
-use futures_channel::oneshot;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,9 @@ pub(super) enum Message {
 pub(super) struct Entry {
     pub(super) record: Vec<u8>,
     pub(super) samples: u32,
-    pub(super) answer: oneshot::Sender<Result<GroupSeq, CommitFailed>>,
+    pub(super) answer: answers::Sender,
+    /// Who gives the answer out; without, the journal does.
+    pub(super) by: Option<Arc<Answers>>,
 }
 
 #[derive(Debug)]
@@ -83,10 +85,11 @@ impl Writer {
             .stats
             .queued_bytes
             .fetch_sub(queued as u64, Ordering::AcqRel);
+        let mut answering = Answering::default();
         for entry in entries.drain(..) {
-            // An error means that the client has gone; the group is durable all the same.
-            entry.answer.send(result).unwrap_or_default();
+            answering.answer(entry.answer, entry.by, result);
         }
+        drop(answering);
         if let Some(written) = written {
             self.publish(written);
         }
