@@ -6,6 +6,7 @@ use fiber_local::servers::Engine;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -156,6 +157,18 @@ pub(crate) fn sample(node_id: &str, age_ms: i64) -> Value {
         "node_id": node_id, "country": "GH", "region": "Greater Accra", "latency_ms": 12.5,
         "uptime_pct": 100, "packet_loss": 0, "timestamp": at.to_string(),
     })
+}
+
+/// A body of samples, with a batch id that no other has.
+pub(crate) fn ingest(engine: &Engine, node_id: &str, samples: &[Value]) -> Result<Answer> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let id = format!("X-Batch-ID: 0190a7a0-0000-7000-9000-{number:012}");
+    let body = json!({ "node_id": node_id, "metrics": samples }).to_string();
+    exchange(
+        engine,
+        &post(engine, "/api/ingest", &[&id], body.as_bytes()),
+    )
 }
 
 impl Connection {
