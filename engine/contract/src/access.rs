@@ -13,6 +13,7 @@ pub const REFRESH_COOKIE: &str = "fiber_refresh";
 
 /// Each role may do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     Viewer,
@@ -32,6 +33,7 @@ impl Role {
 
 /// `POST /api/auth/login`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
     pub name: String,
     pub password: String,
@@ -48,6 +50,7 @@ impl std::fmt::Debug for Login {
 
 /// Answer to login and refresh; both cookies come with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     pub access_token: String,
     pub expires_in_s: u64,
@@ -56,6 +59,7 @@ pub struct Session {
 
 /// `GET /api/auth/me`: who the request counts as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Me {
     pub name: String,
     pub role: Role,
@@ -65,6 +69,7 @@ pub struct Me {
 
 /// `GET /api/users`, for admins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserView {
     pub name: String,
     pub role: Role,
@@ -75,6 +80,7 @@ pub struct UserView {
 
 /// `POST /api/users`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewUser {
     pub name: String,
     pub password: String,
@@ -92,6 +98,7 @@ impl std::fmt::Debug for NewUser {
 
 /// `PATCH /api/users/{name}`; what is not there stays.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeUser {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -112,6 +119,7 @@ impl std::fmt::Debug for ChangeUser {
 
 /// One key of a probe, without the key. `GET /api/keys`, for admins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyView {
     pub key_id: String,
     pub node_id: String,
@@ -122,6 +130,7 @@ pub struct KeyView {
 
 /// `POST /api/keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewKey {
     pub node_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +139,7 @@ pub struct NewKey {
 
 /// The only time that the key itself is told.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IssuedKey {
     pub view: KeyView,
     /// Sent by the probe as `Authorization: Bearer`.

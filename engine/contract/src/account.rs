@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `received = stored + duplicate + quarantined`, once nothing is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerCounts {
     pub received: u64,
     pub stored: u64,
@@ -24,6 +25,7 @@ impl LedgerCounts {
 
 /// One node in one hour; the hour is that of the samples' own time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerRow {
     pub node_id: String,
     pub hour: UnixMicros,
@@ -33,6 +35,7 @@ pub struct LedgerRow {
 
 /// What was not taken, by reason, in one hour. Nothing here was ever acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     pub hour: UnixMicros,
     /// An error code of the contract (`RATE_LIMITED`, …), or for a single sample the field at fault (`latency_ms`, …).
@@ -45,6 +48,7 @@ pub struct Refusal {
 
 /// This process since its start, read in one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerNow {
     /// Written into the journal, what was found there at start included.
     pub journaled: u64,
@@ -57,6 +61,7 @@ pub struct LedgerNow {
 
 /// `GET /api/ledger?node_id=&from=&to=&limit=&cursor=`: newest hour first, then by node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerAnswer {
     pub from: UnixMicros,
     pub to: UnixMicros,
@@ -69,6 +74,7 @@ pub struct LedgerAnswer {
 
 /// `GET /api/batches/{id}`: the receipt of a batch that came with an id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Receipt {
     pub batch_id: String,
     /// `durable` in the journal, or `committed` in the database.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// `202`, or `200` for a batch id seen before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IngestAnswer {
     pub status: String,
     pub message: String,
@@ -11,6 +12,7 @@ pub struct IngestAnswer {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IngestData {
     pub batch_id: String,
     pub source_region: Option<String>,
@@ -26,6 +28,7 @@ pub struct IngestData {
 
 /// Why one sample of a body was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SampleError {
     /// Position in `metrics`, from 0.
     pub index: u32,

@@ -9,6 +9,7 @@ pub const EVENT_CHANGE: &str = "change";
 
 /// Everything, sent once at the start, or when the client asks to resume from too long ago.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveSnapshot {
     pub now: UnixMicros,
     pub nodes: Vec<NodeView>,
@@ -17,6 +18,7 @@ pub struct LiveSnapshot {
 
 /// What changed since the event before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveChange {
     pub now: UnixMicros,
     pub nodes: Vec<NodeChange>,
@@ -31,6 +33,7 @@ pub struct LiveChange {
 
 /// The newest sample of one node, coalesced over the tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeChange {
     pub node_id: String,
     pub state: NodeState,
@@ -47,6 +50,7 @@ pub struct NodeChange {
 
 /// The engine's own counters, so that the page can show that the numbers move and close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveTotals {
     /// Samples made durable since the engine started.
     pub received: u64,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Three-state time, with "degraded" between up and down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum NodeState {
     Down,
@@ -58,6 +59,7 @@ impl NodeState {
 
 /// One row of `/api/nodes`, one member of the live snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeView {
     pub node_id: String,
     pub country: String,

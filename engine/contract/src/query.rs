@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The frame around every query answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Answer<T> {
     /// Always `ok`.
     pub status: String,
@@ -13,6 +14,7 @@ pub struct Answer<T> {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Meta {
     /// Where the data came from: `metrics`, `rollup_1m`, …, `live`.
     pub source: String,
@@ -23,6 +25,7 @@ pub struct Meta {
 
 /// One row of `/api/metrics`, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RawSample {
     pub node_id: String,
     pub target_host: Option<String>,
@@ -35,6 +38,7 @@ pub struct RawSample {
 
 /// `/api/metrics/series`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SeriesAnswer {
     pub from: UnixMicros,
     pub to: UnixMicros,
@@ -49,6 +53,7 @@ pub struct SeriesAnswer {
 
 /// How the latencies of one step are spread.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepSketch {
     /// Start of the step.
     pub t: UnixMicros,
@@ -58,6 +63,7 @@ pub struct StepSketch {
 
 /// One step. Percentiles come from merged sketches or raw rows, never from averaged percentiles.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SeriesPoint {
     /// Start of the step.
     pub t: UnixMicros,
@@ -77,6 +83,7 @@ pub struct SeriesPoint {
 
 /// A stretch without samples. `to` is exclusive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gap {
     pub from: UnixMicros,
     pub to: UnixMicros,

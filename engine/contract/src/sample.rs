@@ -5,18 +5,28 @@ use serde::{Deserialize, Serialize};
 
 /// One measurement of one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sample {
     /// 1–64 of `[A-Za-z0-9._:-]`.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[A-Za-z0-9._:-]{1,64}$"))
+    )]
     pub node_id: String,
     /// ISO 3166-1 alpha-2, upper case.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Z]{2}$")))]
     pub country: String,
     /// Free text, 1–100 characters: a city or an administrative region.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub region: String,
     /// Median round trip in milliseconds, 0–10000; `None` only when every packet was lost.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 10000)))]
     pub latency_ms: Option<f64>,
     /// 0–100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub uptime_pct: f64,
     /// Percent, 0–100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub packet_loss: f64,
     pub timestamp: UnixMicros,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +43,7 @@ pub struct Sample {
 
 /// The part of `metadata` that the engine understands. Other members are stored as sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub city: Option<String>,
@@ -50,7 +61,12 @@ pub struct Metadata {
 
 /// Several samples in one body: `POST /api/ingest`, and `POST /api/push` too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Batch {
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[A-Za-z0-9._:-]{1,64}$"))
+    )]
     pub node_id: String,
     pub metrics: Vec<Sample>,
 }

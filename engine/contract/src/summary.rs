@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One region or one node over the window. Percentiles come from merged sketches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AggregateRow {
     /// The region's name or the node's id.
     pub key: String,
@@ -32,6 +33,7 @@ pub struct AggregateRow {
 
 /// `GET /api/metrics/aggregated?dimension=region|node&from=&to=`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AggregatedAnswer {
     pub dimension: String,
     pub from: UnixMicros,
@@ -41,6 +43,7 @@ pub struct AggregatedAnswer {
 
 /// `GET /api/metrics/cluster?from=&to=&top_n=`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClusterAnswer {
     pub from: UnixMicros,
     pub to: UnixMicros,
@@ -51,6 +54,7 @@ pub struct ClusterAnswer {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorstNode {
     pub node_id: String,
     pub region: String,
@@ -64,15 +68,23 @@ pub struct WorstNode {
 
 /// `POST /api/probe/heartbeat`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[A-Za-z0-9._:-]{1,64}$"))
+    )]
     pub node_id: String,
     /// Where the probe pushes now: `primary`, `failover`, or a host.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub active_target: String,
+    /// RFC 3339, by the probe's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TargetState {
     Primary,
@@ -83,6 +95,7 @@ pub enum TargetState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProbeTarget {
     pub node_id: String,
     pub state: TargetState,
@@ -92,6 +105,7 @@ pub struct ProbeTarget {
 
 /// `GET /api/federation/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FederationStatus {
     pub primary: u32,
     pub failover: u32,

@@ -131,6 +131,21 @@ impl<'de> Deserialize<'de> for UnixMicros {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for UnixMicros {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Instant".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
 fn parse(text: &[u8]) -> Option<i64> {
     if text.len() < 19
         || text[4] != b'-'

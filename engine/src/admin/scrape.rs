@@ -15,7 +15,37 @@ use hyper::{Response, StatusCode};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// One metric, for the API's description.
+#[derive(Clone, Debug)]
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) help: String,
+}
+
+/// What a scrape holds.
+pub(crate) fn families(context: &Context) -> Vec<Family> {
+    let text = text(context);
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let family = line
+            .strip_prefix("# HELP ")
+            .and_then(|rest| rest.split_once(' '));
+        let kind = family.and_then(|_| lines.next()?.rsplit_once(' '));
+        if let (Some((name, help)), Some((_, kind))) = (family, kind) {
+            let [name, kind, help] = [name, kind, help].map(str::to_owned);
+            found.push(Family { name, kind, help });
+        }
+    }
+    found
+}
+
 pub(crate) fn answer(context: &Context) -> Response<Body> {
+    whole(StatusCode::OK, TEXT, Bytes::from(text(context)))
+}
+
+fn text(context: &Context) -> String {
     let mut out = Exposition::default();
     process(&mut out, context);
     ingest(&mut out, &context.metrics);
@@ -33,7 +63,7 @@ pub(crate) fn answer(context: &Context) -> Response<Body> {
         context.authorizer.previous_secret_uses(),
     );
     components(&mut out, context, &context.etl.get());
-    whole(StatusCode::OK, TEXT, Bytes::from(out.into_text()))
+    out.into_text()
 }
 
 fn process(out: &mut Exposition, context: &Context) {

@@ -5,6 +5,7 @@ use super::cors::Cors;
 use super::federation::Federation;
 use super::ingest::IngestService;
 use super::live::Hub;
+use super::openapi::Description;
 use crate::admin::health::Health;
 use crate::auth::Authorizer;
 use crate::config::Config;
@@ -64,6 +65,7 @@ pub struct Parts {
 pub struct Context {
     pub(crate) parts: Parts,
     pub(crate) cors: Cors,
+    pub(crate) description: Description,
     pub(crate) started_at: UnixMicros,
     pub(crate) started: Instant,
     pub(crate) watchers: Arc<Semaphore>,
@@ -73,6 +75,7 @@ impl Context {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             cors: Cors::new(&parts.config.cors_origins),
+            description: Description::default(),
             started_at: UnixMicros::now(),
             started: Instant::now(),
             watchers: Arc::new(Semaphore::new(LIVE_SUBSCRIBERS_MAX)),

@@ -24,6 +24,7 @@ pub mod ingest;
 mod ledger;
 pub mod live;
 mod nodes;
+mod openapi;
 mod params;
 mod raw;
 mod receipt;

@@ -24,6 +24,8 @@ pub(crate) enum Route<'a> {
     Heartbeat,
     Live,
     Scrape,
+    OpenApi,
+    Docs,
     Ingest(IngestRoute),
     /// The dashboard's files; the path is judged by `assets`.
     Asset {
@@ -31,7 +33,7 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 13] = [
+const EXACT: [(&str, Route<'static>); 15] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
     ("/api/metrics/series", Route::Series),
@@ -41,30 +43,39 @@ const EXACT: [(&str, Route<'static>); 13] = [
     ("/api/nodes", Route::Nodes),
     ("/api/federation/status", Route::Federation),
     ("/api/probe/heartbeat", Route::Heartbeat),
+    ("/api/openapi.json", Route::OpenApi),
+    ("/api/docs", Route::Docs),
     ("/api/live", Route::Live),
     ("/metrics", Route::Scrape),
     ("/api/push", Route::Ingest(IngestRoute::Push)),
     ("/api/ingest", Route::Ingest(IngestRoute::Ingest)),
 ];
-const NODE_PREFIX: &str = "/api/nodes/";
-const BATCH_PREFIX: &str = "/api/batches/";
+/// What stands for the one segment that follows.
+const NAME: &str = "{id}";
+type Member = for<'a> fn(&'a str) -> Route<'a>;
+const MEMBERS: [(&str, Member); 2] = [
+    ("/api/nodes/{id}", |encoded_id| Route::Node { encoded_id }),
+    ("/api/batches/{id}", |id| Route::Batch { id }),
+];
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
 impl Route<'_> {
-    const fn allow(self) -> &'static str {
+    pub(crate) const fn allow(self) -> &'static str {
         match self {
             Self::Ingest(_) | Self::Heartbeat => WRITE,
             _ => READ,
         }
     }
 
-    /// What one must be at least. Without a token are answered: liveness, the dashboard's shell, and
-    /// pushes, which bring their own.
+    /// What one must be at least. Without a token are answered: liveness, the API's description,
+    /// the dashboard's shell, and pushes, which bring their own.
     pub(crate) fn least_role(self, method: &Method) -> Option<Role> {
         match self {
-            Self::Status | Self::Asset { .. } | Self::Ingest(_) => None,
+            Self::Status | Self::OpenApi | Self::Docs | Self::Asset { .. } | Self::Ingest(_) => {
+                None
+            }
             _ if *method == Method::GET || *method == Method::HEAD => Some(Role::Viewer),
             // What changes something is for operators, unless its route says otherwise above.
             _ => Some(Role::Operator),
@@ -78,12 +89,11 @@ pub(crate) fn resolve<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, E
         return Err(Error::MethodUnknown);
     }
     let route = find(path).ok_or(Error::NotFound)?;
-    let fits = match *method {
-        Method::GET | Method::HEAD => route.allow() == READ,
-        Method::POST => route.allow() == WRITE,
-        _ => false,
-    };
-    if fits {
+    if route
+        .allow()
+        .split(", ")
+        .any(|name| name == method.as_str())
+    {
         Ok(route)
     } else {
         Err(Error::MethodNotAllowed {
@@ -96,16 +106,21 @@ fn find(path: &str) -> Option<Route<'_>> {
     if let Some((_, route)) = EXACT.iter().find(|(exact, _)| *exact == path) {
         return Some(*route);
     }
-    if let Some(id) = path.strip_prefix(BATCH_PREFIX) {
-        return (!id.is_empty() && !id.contains('/')).then_some(Route::Batch { id });
+    for (template, member) in MEMBERS {
+        let prefix = template.trim_end_matches(NAME);
+        let name = path.strip_prefix(prefix);
+        if let Some(name) = name.filter(|name| !name.is_empty() && !name.contains('/')) {
+            return Some(member(name));
+        }
     }
-    match path.strip_prefix(NODE_PREFIX) {
-        Some("") => None,
-        Some(encoded_id) if !encoded_id.contains('/') => Some(Route::Node { encoded_id }),
-        _ if path == "/api" || path.starts_with("/api/") => None,
-        _ if path.starts_with('/') => Some(Route::Asset { path }),
-        _ => None,
-    }
+    let is_asset = path.starts_with('/') && path != "/api" && !path.starts_with("/api/");
+    is_asset.then_some(Route::Asset { path })
+}
+
+/// Every path of the API, with `{id}` for a name, and what it leads to.
+pub(crate) fn templates() -> impl Iterator<Item = (&'static str, Route<'static>)> {
+    let members = MEMBERS.map(|(template, member)| (template, member(NAME)));
+    EXACT.into_iter().chain(members)
 }
 
 const fn is_known(method: &Method) -> bool {
@@ -118,6 +133,7 @@ const fn is_known(method: &Method) -> bool {
             | Method::PATCH
             | Method::DELETE
             | Method::OPTIONS
+            | Method::TRACE
     )
 }
 
@@ -134,17 +150,26 @@ mod tests {
     #[test]
     fn every_exact_path_takes_its_methods_and_refuses_the_others() {
         for (path, route) in EXACT {
-            let (good, bad): (&[_], &[_]) = match route {
-                Route::Ingest(_) | Route::Heartbeat => (&["POST"], &["GET", "HEAD", "PUT"]),
-                _ => (
-                    &["GET", "HEAD"],
-                    &["POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-                ),
-            };
-            good.iter()
-                .for_each(|method| check(method, path, Ok(route)));
-            bad.iter().for_each(|method| check(method, path, Err(405)));
+            for method in [
+                "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+            ] {
+                let allowed = route.allow().split(", ").any(|name| name == method);
+                check(method, path, if allowed { Ok(route) } else { Err(405) });
+            }
         }
+    }
+
+    #[test]
+    fn what_reads_and_what_writes() {
+        let writes = |route: Route<'_>| route.allow().contains("POST");
+        let written: Vec<_> = templates()
+            .filter(|(_, route)| writes(*route))
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(
+            written,
+            ["/api/probe/heartbeat", "/api/push", "/api/ingest"]
+        );
     }
 
     #[test]
@@ -181,7 +206,7 @@ mod tests {
     #[test]
     fn an_unknown_method_is_not_implemented_wherever_it_goes() {
         check("BREW", "/api/status", Err(501));
-        check("TRACE", "/nowhere", Err(501));
+        check("TRACE", "/api/status", Err(405));
         check("BREW", "/api/nowhere", Err(501));
     }
 
@@ -192,7 +217,16 @@ mod tests {
             .filter(|(_, route)| route.least_role(&Method::POST).is_none())
             .map(|(path, _)| *path)
             .collect();
-        assert_eq!(open, ["/api/status", "/api/push", "/api/ingest"]);
+        assert_eq!(
+            open,
+            [
+                "/api/status",
+                "/api/openapi.json",
+                "/api/docs",
+                "/api/push",
+                "/api/ingest"
+            ]
+        );
         let least = |route: Route<'_>, method| route.least_role(&method);
         assert_eq!(least(Route::Asset { path: "/" }, Method::GET), None);
         let node = Route::Node { encoded_id: "a" };

@@ -5,6 +5,7 @@ use super::cors;
 use super::error::Error;
 use super::ingest;
 use super::live;
+use super::openapi;
 use super::params::Params;
 use super::respond::{self, Body};
 use super::router::{Route, resolve};
@@ -59,6 +60,8 @@ async fn dispatch(
         Route::Ingest(route) => ingest::handle(route, request, peer, context, trace_id).await,
         Route::Asset { path } => assets::serve(&context.assets, path, request.headers()),
         Route::Status => respond::json(hyper::StatusCode::OK, &health::status(context)),
+        Route::OpenApi => Ok(openapi::json(context)),
+        Route::Docs => Ok(openapi::docs(context)),
         Route::Scrape => Ok(scrape::answer(context)),
         Route::Live if request.method() == Method::HEAD => Ok(live::head()),
         Route::Live => live::stream(context, request.headers(), &Params::parse(uri.query())?),

@@ -329,6 +329,27 @@ async fn the_scrape_is_valid_text() {
     );
 }
 
+#[tokio::test]
+async fn the_description_is_open_and_tells_every_metric() {
+    let server = serve("prod").await;
+    let (head, body) = get(&server, "/api/openapi.json", "").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let told = document["paths"]["/metrics"]["get"]["x-metrics"].as_array();
+    let told = told.unwrap().iter();
+    let told: Vec<_> = told.map(|one| one["name"].as_str().unwrap()).collect();
+    let secret = "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
+    let (_, scrape) = get(&server, "/metrics", secret).await;
+    let scrape = String::from_utf8(scrape).unwrap();
+    let names = scrape
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    assert_eq!(told, names.collect::<Vec<_>>());
+    let (head, page) = get(&server, "/api/docs", "").await;
+    assert!(head.contains("content-security-policy: default-src 'none'"));
+    assert!(String::from_utf8(page).unwrap().contains(told[0]));
+}
+
 /// Reads events until `count` came; (event, id, data).
 async fn events(stream: &mut BufReader<TcpStream>, count: usize) -> Vec<(String, String, Bytes)> {
     let mut found = Vec::new();

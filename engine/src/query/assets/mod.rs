@@ -10,6 +10,7 @@ mod load;
 mod path;
 
 pub use load::LoadError;
+pub(crate) use load::base64;
 
 use super::error::Error;
 use super::respond::{Body, whole};
