@@ -3,7 +3,15 @@
 use crate::support::client::{Answer, Connection, exchange, sample};
 use crate::support::{Stack, await_that};
 use anyhow::{Context as _, Result, ensure};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair,
+};
+use base64::Engine as _;
+use fiber_contract::UnixMicros;
 use fiber_local::servers::Engine;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -130,5 +138,70 @@ fn a_revoked_key_stays_so_over_a_start_without_the_database() -> Result<()> {
         let answer = push_with(&stack.engine, key, &sample("a", 1))?;
         ensure!(answer.status == 503 && answer.header("retry-after").is_some());
     }
+    Ok(())
+}
+
+fn pem(tag: &str, der: &[u8]) -> String {
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN {tag}-----\n{body}\n-----END {tag}-----\n")
+}
+
+/// The engine's binary brings its own cryptography; the unit tests have another.
+#[test]
+fn tokens_of_an_issuer_have_the_role_that_they_name() -> Result<()> {
+    let rsa = RsaKeyPair::generate(KeySize::Rsa2048)?;
+    let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    let rsa_private: Pkcs8V1Der<'_> = rsa.as_der()?;
+    let rsa_public: PublicKeyX509Der<'_> = rsa.public_key().as_der()?;
+    let ec_public: PublicKeyX509Der<'_> = ec.public_key().as_der()?;
+    let rsa_pem = pem("PUBLIC KEY", rsa_public.as_ref());
+    let public = rsa_pem.clone() + &pem("PUBLIC KEY", ec_public.as_ref());
+    let issuers = [
+        (
+            Algorithm::RS256,
+            EncodingKey::from_rsa_pem(pem("PRIVATE KEY", rsa_private.as_ref()).as_bytes())?,
+        ),
+        (
+            Algorithm::ES256,
+            EncodingKey::from_ec_der(ec.to_pkcs8v1()?.as_ref()),
+        ),
+    ];
+    let forger = (
+        Algorithm::HS256,
+        EncodingKey::from_secret(rsa_pem.as_bytes()),
+    );
+    let stack = Stack::with(&[("ENV", "staging"), ("JWT_PUBLIC_KEY", &public)])?;
+    let token = |(algorithm, key): &(Algorithm, EncodingKey), role: &str, for_s: i64| {
+        let exp = UnixMicros::now().0 / 1_000_000 + for_s;
+        let claims = json!({"sub": "job", "role": role, "exp": exp});
+        jsonwebtoken::encode(&Header::new(*algorithm), &claims, key)
+    };
+    let status = |method: &str, path: &str, token: &str| {
+        let request = request(method, path, token, &sample("a", 1));
+        exchange(&stack.engine, &request).map(|answer| answer.status)
+    };
+    for issuer in &issuers {
+        for (role, for_s, read, pushed) in [
+            ("VIEWER", 60, 200, 403),
+            ("OPERATOR", 60, 200, 202),
+            ("ADMIN", 60, 200, 202),
+            ("NOBODY", 60, 403, 403),
+            ("ADMIN", -60, 401, 401),
+        ] {
+            let token = token(issuer, role, for_s)?;
+            let found = (
+                status("GET", "/api/nodes", &token)?,
+                status("POST", "/api/push", &token)?,
+            );
+            ensure!(
+                found == (read, pushed),
+                "{:?} {role} {for_s}: {found:?}",
+                issuer.0
+            );
+        }
+    }
+    let forged = token(&forger, "ADMIN", 60)?;
+    ensure!(status("GET", "/api/nodes", &forged)? == 401);
+    ensure!(status("POST", "/api/push", &forged)? == 401);
     Ok(())
 }

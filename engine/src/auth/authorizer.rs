@@ -1,5 +1,6 @@
 //! From what a request carries to whom it counts as.
 
+use super::jwt::JwtKeys;
 use super::keys::{KeySecrets, Revoked};
 use super::memo::Memo;
 use super::principal::{Denied, Principal};
@@ -17,6 +18,7 @@ pub struct Authorizer {
     federation: FederationSecrets,
     keys: Option<KeySecrets>,
     revoked: Arc<Revoked>,
+    jwt_keys: Option<JwtKeys>,
 }
 
 /// What a token gives.
@@ -35,6 +37,7 @@ impl Authorizer {
             ),
             keys: KeySecrets::of(config),
             revoked: Arc::default(),
+            jwt_keys: config.jwt_keys.clone(),
         }
     }
 
@@ -87,7 +90,12 @@ impl Authorizer {
                 until: None,
             });
         }
-        Err(Denied::Unknown)
+        let jwt_keys = self.jwt_keys.as_ref().ok_or(Denied::Unknown)?;
+        let (principal, until) = jwt_keys.verify(token)?;
+        Ok(Grant {
+            principal,
+            until: Some(until),
+        })
     }
 
     fn probe(&self, token: &[u8]) -> Result<Grant, Denied> {

@@ -8,11 +8,13 @@
 //! `Principal` alone; which right a route asks for is told by the router.
 
 mod authorizer;
+mod jwt;
 pub mod keys;
 mod memo;
 mod principal;
 mod secret;
 
 pub use authorizer::Authorizer;
+pub use jwt::JwtKeys;
 pub use memo::Memo;
 pub use principal::{Denied, Principal};

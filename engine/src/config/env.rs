@@ -2,6 +2,7 @@
 //! a secret may also be in the file that `<NAME>_FILE` names.
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret};
+use crate::auth::JwtKeys;
 use crate::journal::OnDamage;
 use crate::limits::{
     JOURNAL_AGE_MAX_DEFAULT, JOURNAL_AGE_MAX_MIN, JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN,
@@ -173,6 +174,17 @@ impl Reader<'_> {
         secret.unwrap_or_else(|| Secret::new(""))
     }
 
+    fn jwt_keys(&mut self) -> Option<JwtKeys> {
+        let pem = self.hidden("JWT_PUBLIC_KEY")?;
+        let issuer = self.text("JWT_ISSUER");
+        let audience = self
+            .text("JWT_AUDIENCE")
+            .unwrap_or_else(|| "fiberstack".into());
+        JwtKeys::read(pem.expose(), issuer.as_deref(), &audience)
+            .map_err(|reason| self.mistakes.push(format!("JWT_PUBLIC_KEY {reason}")))
+            .ok()
+    }
+
     fn journal_bytes_max(&mut self) -> u64 {
         let journal_bytes_max = self.parsed(
             "FIBER_JOURNAL_BYTES_MAX",
@@ -309,6 +321,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         federation_secret_previous: read.optional_secret("FEDERATION_SECRET_PREVIOUS", environment),
         api_key_secret: read.optional_secret("API_KEY_SECRET", environment),
         api_key_secret_previous: read.optional_secret("API_KEY_SECRET_PREVIOUS", environment),
+        jwt_keys: read.jwt_keys(),
         cors_origins: read.cors_origins(),
         rate_limit: RateLimit {
             global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),

@@ -7,6 +7,7 @@ mod secret;
 pub use env::{Environment, Mistakes, Source, load, process_environment};
 pub use secret::Secret;
 
+use crate::auth::JwtKeys;
 use crate::journal::OnDamage;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -34,6 +35,8 @@ pub struct Config {
     /// Signs the keys of single probes; without it there are none.
     pub api_key_secret: Option<Secret>,
     pub api_key_secret_previous: Option<Secret>,
+    /// Of the issuer whose tokens count; without them none does.
+    pub jwt_keys: Option<JwtKeys>,
     pub rate_limit: RateLimit,
     /// Sites whose pages may read from the API.
     pub cors_origins: Vec<String>,
