@@ -45,10 +45,16 @@ test: local ## format, lints, and every test against the real servers
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) test --release --workspace
 
-soak: local ## kills by the hundred: CYCLES=1000 SEED=… ONLY=engine|database
+soak: local ## kills by the hundred and schedules by the 100,000: CYCLES=1000 SEED=… ONLY=engine|database|schedules
+ifneq ($(ONLY),schedules)
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	$(CARGO) test --release -p fiber-tests -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
+endif
+ifneq ($(filter schedules,$(or $(ONLY),schedules)),)
+	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_SCHEDULES=$(or $(SCHEDULES),100000) \
+	  $(CARGO) test --release -p fiber-engine --lib -- simulation crash
+endif
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
 	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))

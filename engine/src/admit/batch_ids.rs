@@ -124,7 +124,7 @@ impl BatchIds {
             for bytes in &group.records {
                 restored += u64::from(self.restore_record(bytes));
             }
-            if group.seq >= through {
+            if group.seq >= through || planted("answers-of-one-group-restored") {
                 break;
             }
         }

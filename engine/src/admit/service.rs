@@ -13,6 +13,7 @@ use crate::journal::{Answers, Appender, CommitFailed, Refused};
 use crate::limits::COMMITTED_ACK_WAIT;
 use crate::model::{GroupSeq, TraceId};
 use crate::parse::{Parsed, Reject, Scratch, parse};
+use crate::planted::planted;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{IngestCounters, Metrics};
 use fiber_contract::ingest::IngestData;
@@ -228,7 +229,7 @@ impl Admit {
         };
         counters.samples_received.add(u64::from(parsed.rows));
         counters.reject_samples(parsed.rejected as usize, &parsed.errors);
-        if admitted.named_by_client {
+        if admitted.named_by_client && !planted("answer-not-remembered") {
             self.batch_ids
                 .remember(admitted.batch_id, body_hash, data.clone());
         }

@@ -35,6 +35,9 @@ pub enum Error {
     Journal(#[from] OpenError),
     #[error("the journal gave group {found} where {expected} was due")]
     OutOfOrder { expected: u64, found: u64 },
+    #[cfg(test)]
+    #[error("the model says {0:?}")]
+    Simulated(Remedy),
 }
 
 /// What the writer does next.
@@ -56,6 +59,8 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::OtherWriter { .. } => Remedy::TrustNothing,
+            #[cfg(test)]
+            Self::Simulated(remedy) => *remedy,
             Self::Database { source, .. } => remedy_of(source),
             _ => Remedy::NewSession,
         }
@@ -69,6 +74,8 @@ impl Error {
             Self::Schema(schema) => schema.sqlstate().is_none_or(time_heals),
             Self::Deadline { .. } | Self::OtherWriter { .. } | Self::Locked { .. } => true,
             Self::Count { .. } | Self::Journal(_) | Self::OutOfOrder { .. } => false,
+            #[cfg(test)]
+            Self::Simulated(_) => true,
         }
     }
 

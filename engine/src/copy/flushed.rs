@@ -6,13 +6,10 @@
 //! session starts where `commit_ledger` ends.
 
 use super::error::Error;
-use super::session::Session;
+use super::tables::Tables;
 use crate::model::GroupSeq;
 use crate::planted::planted;
 use std::collections::VecDeque;
-
-const POSITIONS: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8,
-    (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::int8";
 
 #[derive(Debug, Default)]
 pub(super) struct Unflushed {
@@ -29,16 +26,12 @@ impl Unflushed {
     /// where the journal may be freed.
     pub(super) async fn poll(
         &mut self,
-        session: &mut Session,
+        session: &mut impl Tables,
         just_committed: Option<GroupSeq>,
     ) -> Result<Option<GroupSeq>, Error> {
-        let rows = session
-            .query("ask for the flushed position", POSITIONS, &[])
-            .await?;
-        let Some(row) = rows.first() else {
+        let Some((inserted, flushed)) = session.log_positions().await? else {
             return Ok(None);
         };
-        let (inserted, flushed) = (row.get(0), row.get(1));
         Ok(self.note(just_committed, inserted, flushed))
     }
 

@@ -35,7 +35,10 @@ mod retention;
 mod retry;
 pub mod row;
 pub(crate) mod session;
+#[cfg(test)]
+mod simulation;
 pub mod source;
+mod tables;
 mod transaction;
 mod writer;
 

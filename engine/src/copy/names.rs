@@ -119,6 +119,19 @@ impl Names {
         self.series.contains_key(&series_key)
     }
 
+    /// All names of the plan are good; answers those that were not known.
+    #[cfg(test)]
+    pub(super) fn learn(&mut self, plan: &Plan<'_>) -> Vec<SeriesKey> {
+        let new = |entry: &&SeriesEntry<'_>| {
+            let fingerprint = series_fingerprint(entry);
+            self.series.insert(entry.series_key, fingerprint).is_none()
+        };
+        entries(plan)
+            .filter(new)
+            .map(|entry| entry.series_key)
+            .collect()
+    }
+
     /// Registers what is new or changed, in the open transaction. `isolate` finds the names that
     /// the database refuses, one by one.
     pub(super) async fn register(

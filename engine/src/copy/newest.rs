@@ -2,22 +2,13 @@
 //! definition and needs no look at the table.
 
 use super::error::Error;
-use super::instant::PgInstant;
-use super::session::Session;
+use super::tables::Tables;
 use crate::model::SeriesKey;
 use fiber_contract::UnixMicros;
 use std::collections::HashMap;
 
 /// 16 MiB or so. Beyond it all is forgotten and asked for again, which is one query.
 const SERIES_MAX: usize = 1_000_000;
-
-/// The limit in the lateral query makes it one descent of the index per chunk, newest chunk first.
-const LOAD: &str = "SELECT k.series_key, newest.\"time\"
-    FROM UNNEST($1::int8[]) AS k (series_key)
-    CROSS JOIN LATERAL (
-        SELECT m.\"time\" FROM metrics m WHERE m.series_key = k.series_key
-        ORDER BY m.\"time\" DESC LIMIT 1
-    ) AS newest";
 
 #[derive(Debug, Default)]
 pub(super) struct NewestStored {
@@ -37,7 +28,7 @@ impl NewestStored {
 
     pub(super) async fn load(
         &mut self,
-        session: &mut Session,
+        session: &mut impl Tables,
         series: impl Iterator<Item = SeriesKey>,
     ) -> Result<(), Error> {
         if self.by_series.len() > SERIES_MAX {
@@ -50,12 +41,8 @@ impl NewestStored {
         if missing.is_empty() {
             return Ok(());
         }
-        for row in session
-            .query("load the newest instants", LOAD, &[&missing])
-            .await?
-        {
-            let newest = row.get::<_, PgInstant>(1).0;
-            self.by_series.insert(SeriesKey(row.get(0)), Some(newest));
+        for (key, newest) in session.newest(&missing).await? {
+            self.by_series.insert(key, Some(newest));
         }
         for key in missing {
             self.by_series.entry(SeriesKey(key)).or_insert(None);

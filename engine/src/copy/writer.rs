@@ -1,21 +1,18 @@
 //! The loop: a session, its transactions, and what is told afterwards.
 
 use super::error::{Error, Remedy};
-use super::exact::MAKE_STAGING;
 use super::flushed::Unflushed;
-use super::ledger;
 use super::plan::{Fate, Plan};
 use super::progress::{CommitWatch, CopyStatus};
-use super::retention;
 use super::retry::Backoff;
-use super::session::Session;
 use super::source::Groups;
+use super::tables::{Database, Postgres, Tables};
 use super::transaction::{self, Care, Done, Memory};
 use crate::journal::Group;
 use crate::limits::{COMMIT_LINGER, COMMIT_ROWS_MAX};
 use crate::model::{GroupSeq, JournalId, NodeKey};
+use crate::planted::planted;
 use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
-use crate::schema::{self, Edition};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Metrics, Settled};
 use fiber_contract::UnixMicros;
@@ -33,9 +30,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Attempts at one transaction within a session; each has its own remedy, so few are needed.
 const ATTEMPTS_MAX: u32 = 8;
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
-
-const POSITION: &str = "SELECT last_seq FROM commit_ledger
-    WHERE journal_id = $1 ORDER BY first_seq DESC LIMIT 1";
 
 /// What the writer works with.
 #[derive(Clone, Debug)]
@@ -55,8 +49,21 @@ pub async fn run(
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) {
+    let database = Postgres::new(ctx.database.clone());
+    run_with(database, ctx, feed, committed, metrics, shutdown).await;
+}
+
+pub(super) async fn run_with(
+    database: impl Database,
+    ctx: Context,
+    feed: impl Groups,
+    committed: CommittedSender,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) {
     let _registered = shutdown.register("copy");
     let mut writer = Writer {
+        database,
         // An abandoned session of this process is told from another engine's by the last part.
         session_name: format!(
             "fiber-copy:{}:{:08x}",
@@ -69,14 +76,14 @@ pub async fn run(
         committed,
         metrics,
         shutdown,
-        schema_checked: None,
         drain_until: None,
     };
     writer.run().await;
     writer.metrics.copy.connected.set(0);
 }
 
-struct Writer<F> {
+struct Writer<F, D> {
+    database: D,
     ctx: Context,
     feed: F,
     journal: JournalId,
@@ -84,8 +91,6 @@ struct Writer<F> {
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     session_name: String,
-    /// Set once the migrations ran; a missing table unsets it.
-    schema_checked: Option<Edition>,
     /// Set when shutdown was asked for.
     drain_until: Option<Instant>,
 }
@@ -99,7 +104,7 @@ impl Drop for Maintenance {
     }
 }
 
-impl<F: Groups> Writer<F> {
+impl<F: Groups, D: Database> Writer<F, D> {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         loop {
@@ -111,7 +116,7 @@ impl<F: Groups> Writer<F> {
             self.metrics.copy.retries.add(1);
             self.ctx.status.failed(&error);
             if error.remedy() == Remedy::Migrate {
-                self.schema_checked = None;
+                self.database.doubt_schema();
             }
             let pause = backoff.failed(&error);
             self.look_for_the_oldest().await;
@@ -128,26 +133,13 @@ impl<F: Groups> Writer<F> {
 
     /// One session, from its first statement to shutdown (`Ok`) or failure.
     async fn session(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
-        let edition = match self.schema_checked {
-            Some(edition) => edition,
-            None => schema::migrate(&self.ctx.database).await?.edition,
-        };
-        self.schema_checked = Some(edition);
-        let mut session = Session::open(&self.ctx.database, &self.session_name).await?;
-        session
-            .lock_journal(self.journal, &self.session_name)
-            .await?;
-        session
-            .batch("make the staging table", MAKE_STAGING)
-            .await?;
-        retention::ensure_partitions(&mut session, None).await?;
+        let (mut session, edition) = self.database.open(self.journal, &self.session_name).await?;
         let mut position = self.start_position(&mut session).await?;
         self.feed.seek_after(position);
         self.ctx.watch.tell(position);
         self.ctx.status.connected(edition);
         self.metrics.copy.connected.set(1);
-        let maintenance = retention::run(self.ctx.database.clone(), edition);
-        let _maintenance = Maintenance(tokio::spawn(maintenance));
+        let _maintenance = self.database.maintain(edition).map(Maintenance);
 
         let mut memory = Memory::default();
         let mut unflushed = Unflushed::default();
@@ -157,24 +149,29 @@ impl<F: Groups> Writer<F> {
             let Some(groups) = self.gather(&mut session, &mut unflushed, position).await? else {
                 return Ok(());
             };
+            if planted("told-before-commit") {
+                self.ctx.watch.tell(groups[groups.len() - 1].seq);
+            }
             position = self.commit(&mut session, &mut memory, &groups).await?;
+            if planted("freed-with-the-commit") {
+                self.release(Some(position));
+            }
             backoff.succeeded();
             self.release(unflushed.poll(&mut session, Some(position)).await?);
             if pruned_at.elapsed() >= PRUNE_INTERVAL {
                 pruned_at = Instant::now();
-                ledger::prune(&mut session, self.journal, position.0).await?;
+                session.prune(self.journal, position).await?;
             }
         }
     }
 
     /// After which group to go on: the newest that the database holds.
-    async fn start_position(&self, session: &mut Session) -> Result<GroupSeq, Error> {
-        let rows = session
-            .query("read the position", POSITION, &[&self.journal.0])
-            .await?;
-        let position = rows.first().map_or(GroupSeq::ZERO, |row| {
-            GroupSeq(row.get::<_, i64>(0).cast_unsigned())
-        });
+    async fn start_position(&self, session: &mut D::Tables) -> Result<GroupSeq, Error> {
+        let mut position = session.position(self.journal).await?;
+        if planted("position-from-memory") && self.ctx.watch.committed() > GroupSeq::ZERO {
+            position = Some(self.ctx.watch.committed());
+        }
+        let position = position.unwrap_or(GroupSeq::ZERO);
         let oldest = self.feed.oldest_available();
         if oldest > position.next() {
             // A new or restored database behind a journal that was freed for the one before. What
@@ -197,7 +194,7 @@ impl<F: Groups> Writer<F> {
     /// The groups of the next transaction: those that are there, up to a bound; `None` at the end.
     async fn gather(
         &mut self,
-        session: &mut Session,
+        session: &mut D::Tables,
         unflushed: &mut Unflushed,
         position: GroupSeq,
     ) -> Result<Option<Vec<Group>>, Error> {
@@ -234,7 +231,7 @@ impl<F: Groups> Writer<F> {
     /// Waits for a group, and meanwhile frees the journal as the server's log is flushed.
     async fn first_group(
         &mut self,
-        session: &mut Session,
+        session: &mut D::Tables,
         unflushed: &mut Unflushed,
     ) -> Result<Option<Group>, Error> {
         loop {
@@ -270,7 +267,7 @@ impl<F: Groups> Writer<F> {
     /// Writes groups until they are committed, with what remedies there are within a session.
     async fn commit(
         &mut self,
-        session: &mut Session,
+        session: &mut D::Tables,
         memory: &mut Memory,
         groups: &[Group],
     ) -> Result<GroupSeq, Error> {
@@ -301,9 +298,11 @@ impl<F: Groups> Writer<F> {
             tracing::info!(%error, ?care, attempt, "a transaction starts over");
             session.batch("roll back", "ROLLBACK").await?;
             if error.remedy() == Remedy::MakePartitions {
-                retention::ensure_partitions(session, plan.span()).await?;
+                session.ensure_partitions(plan.span()).await?;
             }
-            plan.undecide();
+            if !planted("fates-kept-for-retry") {
+                plan.undecide();
+            }
         }
         Ok(plan.last_seq)
     }
@@ -311,6 +310,9 @@ impl<F: Groups> Writer<F> {
     /// Samples that this process did not receive, or settled once before: those of the run before,
     /// and those whose confirmed commit the server lost in a crash.
     fn replayed(&self, groups: &[Group]) -> u64 {
+        if planted("replayed-not-counted") {
+            return 0;
+        }
         let settled = GroupSeq(self.metrics.copy.committed_seq.get());
         let through = settled.max(self.ctx.replay_through);
         let again = groups.iter().filter(|group| group.seq <= through);

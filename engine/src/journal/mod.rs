@@ -47,7 +47,7 @@ mod tidy;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use answers::Answers;
 pub use error::{CommitFailed, Damage, OpenError, Refused};

@@ -74,12 +74,60 @@ const BUGS: &[(&str, &str)] = &[
         "the journal is freed before the database's log is flushed",
     ),
     (
+        "freed-with-the-commit",
+        "the journal is freed when the commit is confirmed",
+    ),
+    (
+        "account-apart-from-rows",
+        "rows and their account are two transactions",
+    ),
+    (
+        "lost-answer-taken-for-yes",
+        "a COMMIT without an answer counts as done",
+    ),
+    (
+        "told-before-commit",
+        "who waits for the commit is told before it",
+    ),
+    (
+        "position-from-memory",
+        "a new session goes on where this process was, not where the database is",
+    ),
+    (
+        "fates-kept-for-retry",
+        "rows of a rolled back transaction stay stored",
+    ),
+    (
+        "buckets-kept-after-failure",
+        "rollups in memory survive a roll back",
+    ),
+    (
+        "newest-taken-for-new",
+        "the newest stored instant again counts as new",
+    ),
+    (
+        "replayed-not-counted",
+        "samples of the run before are missing from the account",
+    ),
+    (
+        "quarantined-not-counted",
+        "refused rows are missing from the account",
+    ),
+    (
         "duplicates-not-counted",
         "duplicates are missing from the account",
     ),
     (
         "body-hash-not-compared",
         "another body under a known batch id gets the first one's answer",
+    ),
+    (
+        "answer-not-remembered",
+        "a batch's first answer is not kept",
+    ),
+    (
+        "answers-of-one-group-restored",
+        "a start reads the answers of the first group only",
     ),
     (
         "newest-answer-forgotten",

@@ -3,5 +3,5 @@
 mod crash;
 mod damage;
 mod faults;
-mod rig;
+pub(crate) mod rig;
 mod threads;

@@ -1,9 +1,10 @@
 //! A journal without threads on a fake disk, and the model that it is held against.
 
 use crate::journal::tidy::Tidy;
-use crate::journal::writer::Entry;
+use crate::journal::writer::{Entry, Message};
 use crate::journal::{
-    CommitFailed, Group, OnDamage, OpenError, Opened, Options, Refused, cursor, open,
+    Appender, CommitFailed, Feed, Group, OnDamage, OpenError, Opened, Options, Refused, Stats,
+    cursor, open,
 };
 use crate::limits::JOURNAL_AGE_MAX_DEFAULT;
 use crate::model::GroupSeq;
@@ -11,11 +12,12 @@ use crate::testing::disk::FakeDisk;
 use crate::testing::random::Random;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub(super) const SEGMENT_BYTES: u64 = 12 * 1024;
-pub(super) const SEGMENTS_MAX: u64 = 6;
+pub(crate) const SEGMENT_BYTES: u64 = 12 * 1024;
+pub(crate) const SEGMENTS_MAX: u64 = 6;
 
-pub(super) fn options(on_damage: OnDamage) -> Options {
+pub(crate) fn options(on_damage: OnDamage) -> Options {
     let bytes_max = SEGMENTS_MAX * SEGMENT_BYTES;
     Options {
         dir: PathBuf::from("/fake"),
@@ -26,35 +28,35 @@ pub(super) fn options(on_damage: OnDamage) -> Options {
     }
 }
 
-pub(super) type Records = Vec<Vec<u8>>;
+pub(crate) type Records = Vec<Vec<u8>>;
 
 /// What one attempt to write a group came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(crate) enum Attempt {
     Acked(GroupSeq),
     Failed(CommitFailed),
     Refused(Refused),
 }
 
 #[derive(Debug)]
-pub(super) struct Rig {
-    pub(super) opened: Opened,
+pub(crate) struct Rig {
+    pub(crate) opened: Opened,
     tidy: Tidy,
 }
 
 impl Rig {
-    pub(super) fn open(disk: &FakeDisk, on_damage: OnDamage) -> Result<Self, OpenError> {
+    pub(crate) fn open(disk: &FakeDisk, on_damage: OnDamage) -> Result<Self, OpenError> {
         Self::open_with(disk, &options(on_damage))
     }
 
-    pub(super) fn open_with(disk: &FakeDisk, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_with(disk: &FakeDisk, options: &Options) -> Result<Self, OpenError> {
         let opened = open(options, disk.mount())?;
         let tidy = Tidy::new(std::sync::Arc::clone(&opened.shared));
         Ok(Self { opened, tidy })
     }
 
     /// Through the appender, as one group, without a thread.
-    pub(super) fn append(&mut self, records: &Records) -> Attempt {
+    pub(crate) fn append(&mut self, records: &Records) -> Attempt {
         let mut pendings = Vec::new();
         let mut refused = None;
         for record in records {
@@ -63,15 +65,7 @@ impl Rig {
                 Err(error) => refused = Some(error),
             }
         }
-        let mut entries: Vec<Entry> = self
-            .opened
-            .queue
-            .try_iter()
-            .map(|message| match message {
-                crate::journal::writer::Message::Append(entry) => entry,
-                crate::journal::writer::Message::Stop => unreachable!("never sent here"),
-            })
-            .collect();
+        let mut entries = self.queued();
         if let Some(refused) = refused {
             let bytes: usize = entries
                 .iter()
@@ -96,37 +90,66 @@ impl Rig {
         }
     }
 
-    pub(super) fn tidy(&self) -> bool {
+    fn queued(&self) -> Vec<Entry> {
+        let entry = |message| match message {
+            Message::Append(entry) => entry,
+            Message::Stop => unreachable!("never sent here"),
+        };
+        self.opened.queue.try_iter().map(entry).collect()
+    }
+
+    /// What others appended, as one group.
+    pub(crate) fn commit_queued(&mut self) {
+        let mut entries = self.queued();
+        if !entries.is_empty() {
+            self.opened.writer.commit(&mut entries);
+        }
+    }
+
+    pub(crate) fn appender(&self) -> Appender {
+        self.opened.appender.clone()
+    }
+
+    /// A second way out of the journal; one at a time, as they share the hand-off.
+    pub(crate) fn feed(&self) -> Feed {
+        Feed::new(Arc::clone(&self.opened.shared), self.opened.tidy.clone())
+    }
+
+    pub(crate) fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.opened.shared.stats)
+    }
+
+    pub(crate) fn tidy(&self) -> bool {
         self.tidy.once()
     }
 
-    pub(super) fn retry_space(&mut self) {
+    pub(crate) fn retry_space(&mut self) {
         self.opened.writer.retry_space();
     }
 
-    pub(super) fn release(&self, through: GroupSeq) {
+    pub(crate) fn release(&self, through: GroupSeq) {
         self.opened.shared.release(through);
     }
 
-    pub(super) fn durable(&self) -> GroupSeq {
+    pub(crate) fn durable(&self) -> GroupSeq {
         self.opened.shared.stats.durable_seq()
     }
 
-    pub(super) fn released(&self) -> GroupSeq {
+    pub(crate) fn released(&self) -> GroupSeq {
         self.opened.shared.stats.released_seq()
     }
 
-    pub(super) fn is_poisoned(&self) -> bool {
+    pub(crate) fn is_poisoned(&self) -> bool {
         self.opened.shared.stats.is_poisoned()
     }
 
     /// Every group on disk from `from` on.
-    pub(super) fn read_from(&self, from: GroupSeq) -> Result<Vec<Group>, OpenError> {
+    pub(crate) fn read_from(&self, from: GroupSeq) -> Result<Vec<Group>, OpenError> {
         cursor::read_all(&self.opened.shared, from)
     }
 
     /// What is released need not be there.
-    pub(super) fn read(&self) -> Result<BTreeMap<GroupSeq, Records>, OpenError> {
+    pub(crate) fn read(&self) -> Result<BTreeMap<GroupSeq, Records>, OpenError> {
         let groups = self.read_from(self.released().next())?;
         let mut read = BTreeMap::new();
         let mut last = GroupSeq::ZERO;
@@ -143,7 +166,7 @@ impl Rig {
 
 /// A group's worth of records, none of which is ever made again. Many end in zeros, which a
 /// preallocated file has already.
-pub(super) fn records(random: &mut Random, made: &mut u64, bytes_max: usize) -> Records {
+pub(crate) fn records(random: &mut Random, made: &mut u64, bytes_max: usize) -> Records {
     let count = 1 + random.below(4);
     (0..count)
         .map(|_| {
@@ -158,17 +181,17 @@ pub(super) fn records(random: &mut Random, made: &mut u64, bytes_max: usize) -> 
 
 /// What has to be true whatever happened.
 #[derive(Default)]
-pub(super) struct Model {
-    pub(super) made: u64,
+pub(crate) struct Model {
+    pub(crate) made: u64,
     /// Acknowledged, or seen after a restart: for ever.
-    pub(super) known: BTreeMap<GroupSeq, Records>,
+    pub(crate) known: BTreeMap<GroupSeq, Records>,
     /// Answered with failure or not at all; each may have become durable all the same.
-    pub(super) attempted: Vec<Records>,
-    pub(super) released: GroupSeq,
+    pub(crate) attempted: Vec<Records>,
+    pub(crate) released: GroupSeq,
 }
 
 impl Model {
-    pub(super) fn acked(&mut self, seq: GroupSeq, records: Records) {
+    pub(crate) fn acked(&mut self, seq: GroupSeq, records: Records) {
         let last = self
             .known
             .last_key_value()
@@ -178,7 +201,7 @@ impl Model {
     }
 
     /// After a restart: nothing acknowledged is gone, nothing is there that was never appended.
-    pub(super) fn check(&mut self, found: &BTreeMap<GroupSeq, Records>) {
+    pub(crate) fn check(&mut self, found: &BTreeMap<GroupSeq, Records>) {
         for (seq, records) in self.known.range(self.released.next()..) {
             assert_eq!(found.get(seq), Some(records), "group {seq} was durable");
         }

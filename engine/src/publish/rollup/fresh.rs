@@ -15,7 +15,7 @@ const FIELDS: i16 = 15;
 const NULL: i32 = -1;
 
 #[derive(Debug, Default)]
-pub(super) struct FreshRows {
+pub(crate) struct FreshRows {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }

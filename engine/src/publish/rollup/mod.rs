@@ -21,17 +21,17 @@ mod store;
 mod tests;
 
 pub use bucket::Bucket;
+pub(crate) use fresh::FreshRows;
+pub(crate) use open::BucketKey;
 pub use sketch::{NotASketch, RELATIVE_ERROR, Sketch};
+pub(crate) use store::{BucketStore, Columns};
 pub use store::{LEVELS, Level};
 
 use crate::copy::Error;
-use crate::copy::session::Session;
 use crate::model::{NodeKey, SeriesKey};
 use crate::publish::notify::StoredSample;
 use fiber_contract::UnixMicros;
-use fresh::FreshRows;
-use open::{BucketKey, OpenBuckets};
-use store::Columns;
+use open::OpenBuckets;
 
 /// Buckets per level. A bucket of a minute is some 200 bytes, one of a day some 5 KiB.
 const OPEN_BUCKETS_MAX: usize = 100_000;
@@ -78,7 +78,7 @@ impl Rollups {
     /// Adds rows, ordered by series and time, within the session's open transaction.
     pub(crate) async fn write(
         &mut self,
-        session: &mut Session,
+        session: &mut impl BucketStore,
         rows: impl Iterator<Item = Stored>,
     ) -> Result<(), Error> {
         let mut deltas = fold_rows(rows, LEVELS[0].step_s);
@@ -93,7 +93,7 @@ impl Rollups {
             open.turn();
             let missing = missing_keys(open, &deltas);
             if !missing.is_empty() {
-                for (key, bucket) in store::load(session, level, &missing).await? {
+                for (key, bucket) in session.load_buckets(level, &missing).await? {
                     open.insert(key, bucket);
                 }
             }
@@ -105,7 +105,7 @@ impl Rollups {
 
 /// Adds to the buckets in memory, which all are there, and writes them.
 async fn write_level(
-    session: &mut Session,
+    session: &mut impl BucketStore,
     level: &Level,
     open: &mut OpenBuckets,
     deltas: &[Delta],
@@ -124,10 +124,10 @@ async fn write_level(
         }
     }
     if !fresh.is_empty() {
-        fresh.copy(session, level).await?;
+        session.copy_buckets(level, &fresh).await?;
     }
     if !columns.is_empty() {
-        columns.upsert(session, level).await?;
+        session.upsert_buckets(level, &columns).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use fiber_contract::UnixMicros;
 use std::collections::HashMap;
 
 /// A bucket's row: series and start.
-pub(super) type BucketKey = (SeriesKey, UnixMicros);
+pub(crate) type BucketKey = (SeriesKey, UnixMicros);
 
 #[derive(Debug)]
 pub(super) struct OpenBuckets {

@@ -1,12 +1,14 @@
 //! The rows of `rollup_1m`, `rollup_1h` and `rollup_1d`.
 
 use super::bucket::Bucket;
+use super::fresh::FreshRows;
 use super::open::BucketKey;
 use super::sketch::Sketch;
 use crate::copy::Error;
 use crate::copy::instant::PgInstant;
 use crate::copy::session::Session;
 use crate::model::{NodeKey, SeriesKey};
+use std::future::Future;
 
 /// One table and its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,49 @@ const _: () = assert!(
     "a coarse bucket is made of whole fine ones"
 );
 
-pub(super) async fn load(
+/// Where buckets are kept.
+pub(crate) trait BucketStore {
+    /// Those that are there.
+    fn load_buckets(
+        &mut self,
+        level: &Level,
+        keys: &[BucketKey],
+    ) -> impl Future<Output = Result<Vec<(BucketKey, Bucket)>, Error>> + Send;
+
+    /// Each must be as it was when it was loaded, or not there when it was not.
+    fn upsert_buckets(
+        &mut self,
+        level: &Level,
+        columns: &Columns,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// None may be there.
+    fn copy_buckets(
+        &mut self,
+        level: &Level,
+        rows: &FreshRows,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl BucketStore for Session {
+    async fn load_buckets(
+        &mut self,
+        level: &Level,
+        keys: &[BucketKey],
+    ) -> Result<Vec<(BucketKey, Bucket)>, Error> {
+        load(self, level, keys).await
+    }
+
+    async fn upsert_buckets(&mut self, level: &Level, columns: &Columns) -> Result<(), Error> {
+        columns.upsert(self, level).await
+    }
+
+    async fn copy_buckets(&mut self, level: &Level, rows: &FreshRows) -> Result<(), Error> {
+        rows.copy(self, level).await
+    }
+}
+
+async fn load(
     session: &mut Session,
     level: &Level,
     keys: &[BucketKey],
@@ -124,8 +168,8 @@ fn bucket_of(row: &tokio_postgres::Row, level: &Level) -> Bucket {
 }
 
 /// Column by column, as `UNNEST` wants it.
-#[derive(Default)]
-pub(super) struct Columns {
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
     series: Vec<i64>,
     start: Vec<PgInstant>,
     node: Vec<i64>,
@@ -162,11 +206,33 @@ impl Columns {
             .push((!bucket.sketch.is_empty()).then(|| bucket.sketch.to_bytes()));
     }
 
+    #[cfg(test)]
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (BucketKey, Bucket)> + '_ {
+        (0..self.series.len()).map(|at| {
+            let sketch = self.sketch[at].as_deref();
+            let bucket = Bucket {
+                node_key: NodeKey(self.node[at]),
+                rev: self.rev[at],
+                count: self.count[at],
+                latency_count: self.latency_count[at],
+                latency_sum: self.latency_sum[at],
+                latency_min: self.latency_min[at],
+                latency_max: self.latency_max[at],
+                loss_sum: self.loss_sum[at],
+                uptime_sum: self.uptime_sum[at],
+                sketch: sketch
+                    .map(|bytes| Sketch::from_bytes(bytes).unwrap())
+                    .unwrap_or_default(),
+            };
+            ((SeriesKey(self.series[at]), self.start[at].0), bucket)
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
 
-    pub(super) async fn upsert(&self, session: &mut Session, level: &Level) -> Result<(), Error> {
+    async fn upsert(&self, session: &mut Session, level: &Level) -> Result<(), Error> {
         let doing = "write rollup buckets";
         let [p50, p95, p99] = &self.percentiles;
         let written = session
