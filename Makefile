@@ -11,7 +11,7 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test soak planted drills bench fmt lint deny clean-data psql servers build tools local
+.PHONY: help up down logs status test soak planted fuzz drills bench fmt lint deny clean-data psql servers build tools local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,9 +52,13 @@ ifneq ($(ONLY),schedules)
 	$(CARGO) test --release -p fiber-tests -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
 endif
 ifneq ($(filter schedules,$(or $(ONLY),schedules)),)
-	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_SCHEDULES=$(or $(SCHEDULES),100000) \
-	  $(CARGO) test --release -p fiber-engine --lib -- simulation crash
+	FIBER_TEST_FULL=1 FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_SCHEDULES=$(or $(SCHEDULES),100000) \
+	  $(CARGO) test --release -p fiber-engine --lib -- simulation crash damage
 endif
+
+fuzz: tools ## mutated inputs against every reader of bytes: EXECUTIONS=2000000 for each target, SEED=…
+	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_FUZZ=$(or $(EXECUTIONS),2000000) \
+	  $(CARGO) test --release -p fiber-engine --lib -- fuzz
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
 	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))

@@ -13,6 +13,8 @@
 
 mod chunked;
 mod connection;
+#[cfg(test)]
+mod fuzz;
 mod http1;
 mod listener;
 mod respond;

@@ -8,6 +8,8 @@
 
 mod batch;
 mod body;
+#[cfg(test)]
+mod fuzz;
 mod metadata;
 mod reject;
 mod sample;

@@ -1,4 +1,6 @@
 //! Fakes and generators for tests.
 
 pub mod disk;
+#[cfg(test)]
+pub(crate) mod fuzz;
 pub mod random;

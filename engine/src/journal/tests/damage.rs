@@ -131,6 +131,15 @@ fn goes_on(what: &str, rig: &mut Rig, small: &Small, mut found: BTreeMap<GroupSe
     assert_eq!(rig.read().unwrap(), found, "{what}");
 }
 
+/// Every `n`th place; all of them with `FIBER_TEST_FULL`.
+fn every(n: usize) -> usize {
+    if std::env::var_os("FIBER_TEST_FULL").is_some() {
+        1
+    } else {
+        n
+    }
+}
+
 #[test]
 fn any_flipped_byte_costs_at_most_the_group_it_is_in() {
     let small = build();
@@ -139,7 +148,7 @@ fn any_flipped_byte_costs_at_most_the_group_it_is_in() {
         let Some(good) = small.disk.read(&name) else {
             continue;
         };
-        let interesting = |at: &usize| *at < 64 || *at >= 4096 || at.is_multiple_of(97);
+        let interesting = |at: &usize| *at < 64 || *at >= 4096 || at.is_multiple_of(every(97));
         for at in (0..good.len()).filter(interesting) {
             let bits = [0xff, 1 << (at % 8)];
             for bit in bits {
@@ -162,7 +171,8 @@ fn a_file_cut_anywhere_costs_only_its_own_groups() {
     let small = build();
     for (name, seqs) in &small.segments {
         let good = small.disk.read(name).unwrap();
-        for len in (0..good.len()).filter(|len| *len < 80 || *len > 4080 || len.is_multiple_of(97))
+        for len in
+            (0..good.len()).filter(|len| *len < 80 || *len > 4080 || len.is_multiple_of(every(97)))
         {
             let disk = small.disk.copy();
             disk.plant(name, &good[..len]);
@@ -180,7 +190,7 @@ fn a_range_overwritten_with_noise_or_zeros_costs_only_what_it_touched() {
     let small = build();
     for (name, seqs) in &small.segments {
         let good = small.disk.read(name).unwrap();
-        for from in (0..good.len()).step_by(61) {
+        for from in (0..good.len()).step_by(every(61)) {
             for (len, fill) in [(100, 0xa5), (700, 0xa5), (100, 0), (300, 0)] {
                 let disk = small.disk.copy();
                 let mut bad = good.clone();

@@ -3,5 +3,6 @@
 mod crash;
 mod damage;
 mod faults;
+mod fuzz;
 pub(crate) mod rig;
 mod threads;

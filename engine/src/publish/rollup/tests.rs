@@ -152,3 +152,26 @@ fn a_bucket_that_cannot_be_stored_is_not_asked_for() {
         [(SeriesKey(1), at(10).floor_to(60))]
     );
 }
+
+#[test]
+fn fuzz_a_stored_sketch_is_refused_or_can_be_used() {
+    let mut full = Sketch::default();
+    for value in 1..400_u32 {
+        full.add_at(sketch::Place::of(f64::from(value * value) / 8.0), 1);
+    }
+    let seeds = [full.to_bytes(), Sketch::default().to_bytes()];
+    crate::testing::fuzz::run(
+        1,
+        &seeds,
+        &[b"\xff\xff\xff\xff", b"\0\0\0\0"],
+        |input, _| {
+            let Ok(mut sketch) = Sketch::from_bytes(input) else {
+                return;
+            };
+            let again = Sketch::from_bytes(&sketch.to_bytes()).unwrap();
+            assert_eq!(again, sketch);
+            sketch.quantiles([0.0, 0.5, 1.0]);
+            sketch.merge(&again);
+        },
+    );
+}
