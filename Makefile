@@ -58,7 +58,7 @@ endif
 
 fuzz: tools ## mutated inputs against every reader of bytes: EXECUTIONS=2000000 for each target, SEED=…
 	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_FUZZ=$(or $(EXECUTIONS),2000000) \
-	  $(CARGO) test --release -p fiber-engine --lib -- fuzz
+	  $(CARGO) test --release -p fiber-engine --lib -- --show-output fuzz
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
 	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))

@@ -36,6 +36,7 @@ pub(crate) fn run(
             resume_unwind(panic);
         }
     }
+    println!("{executions} inputs");
 }
 
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], tokens: &[&[u8]], random: &mut Random) {

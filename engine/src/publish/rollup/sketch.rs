@@ -22,6 +22,9 @@ const VALUE_MIN: f64 = 1e-6;
 const VERSION: u8 = 1;
 /// More than the mapping can produce for positive finite f32: a decoded sketch is bounded by it.
 const BINS_MAX: u64 = 16_384;
+/// A stored sketch that claims more samples was not written by an engine; sums of counts below it
+/// neither overflow nor lose precision as f64.
+const COUNT_MAX: u64 = 1 << 52;
 
 static MAPPING: LazyLock<Config> = LazyLock::new(|| Config::new(RELATIVE_ERROR, 2_048, VALUE_MIN));
 
@@ -188,6 +191,7 @@ fn decode(bytes: &[u8]) -> Option<Sketch> {
     let zeros = take_varint(&mut rest)?;
     let len = take_varint(&mut rest).filter(|len| *len <= BINS_MAX)?;
     let mut bins: Vec<Bin> = Vec::new();
+    let mut total = zeros;
     for _ in 0..len {
         let number = take_varint(&mut rest)?;
         let key = match bins.last() {
@@ -196,9 +200,10 @@ fn decode(bytes: &[u8]) -> Option<Sketch> {
             Some(_) => return None,
         };
         let count = take_varint(&mut rest).filter(|count| *count > 0)?;
+        total = total.checked_add(count)?;
         bins.push(Bin { key, count });
     }
-    rest.is_empty().then_some(Sketch { zeros, bins })
+    (rest.is_empty() && total < COUNT_MAX).then_some(Sketch { zeros, bins })
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -154,6 +154,17 @@ fn a_bucket_that_cannot_be_stored_is_not_asked_for() {
 }
 
 #[test]
+fn a_sketch_that_claims_more_samples_than_there_can_be_is_refused() {
+    let claims = |count: u64| {
+        let mut sketch = Sketch::default();
+        sketch.add_at(sketch::Place::of(1.0), count);
+        Sketch::from_bytes(&sketch.to_bytes())
+    };
+    assert!(claims(1 << 51).is_ok());
+    assert!(claims(u64::MAX).is_err());
+}
+
+#[test]
 fn fuzz_a_stored_sketch_is_refused_or_can_be_used() {
     let mut full = Sketch::default();
     for value in 1..400_u32 {
