@@ -63,6 +63,8 @@ pub const COMMIT_LINGER: Duration = Duration::from_millis(50);
 /// No statement of the writer may take longer; a silent peer is abandoned after it.
 pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Nonces of signed pushes remembered against replays; about 100 bytes each.
+pub const NONCES_MAX: usize = 1 << 19;
 /// Batch ids remembered for repeated requests.
 pub const BATCH_IDS_MAX: usize = 200_000;
 /// `?ack=committed` answers after so long in any case; the samples are durable by then.

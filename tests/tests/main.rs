@@ -24,5 +24,6 @@ mod recovery;
 mod refusals;
 mod retention;
 mod rollup;
+mod signed;
 mod soak;
 mod summary;

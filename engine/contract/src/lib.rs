@@ -14,6 +14,8 @@ pub mod live;
 pub mod node;
 pub mod query;
 pub mod sample;
+#[cfg(feature = "signature")]
+pub mod signature;
 pub mod status;
 pub mod summary;
 pub mod time;

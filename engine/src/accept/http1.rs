@@ -3,6 +3,7 @@
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::parse::Reject;
 use fiber_contract::ErrorCode;
+use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 
 /// A head in the buffer; everything borrows from it.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub(super) struct Fields<'b> {
     pub(super) content_encoding: Option<&'b [u8]>,
     pub(super) batch_id: Option<&'b [u8]>,
     pub(super) region_id: Option<&'b [u8]>,
+    pub(super) timestamp: Option<&'b [u8]>,
+    pub(super) nonce: Option<&'b [u8]>,
+    pub(super) signature: Option<&'b [u8]>,
     pub(super) trace_id: Option<&'b [u8]>,
     request_id: Option<&'b [u8]>,
 }
@@ -182,6 +186,12 @@ impl<'b> Seen<'b> {
             &mut fields.batch_id
         } else if is("x-region-id") {
             &mut fields.region_id
+        } else if is(TIMESTAMP_FIELD) {
+            &mut fields.timestamp
+        } else if is(NONCE_FIELD) {
+            &mut fields.nonce
+        } else if is(SIGNATURE_FIELD) {
+            &mut fields.signature
         } else if is("x-trace-id") {
             &mut fields.trace_id
         } else if is("x-request-id") {

@@ -3,11 +3,12 @@
 use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Waits};
-use crate::auth::Memo;
+use crate::auth::{Memo, SignatureFields};
 use crate::model::BatchId;
 use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody};
 use fiber_contract::account::Receipt;
 use fiber_contract::hex;
+use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 use futures_util::future::BoxFuture;
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -81,6 +82,12 @@ fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a
         content_encoding: get("content-encoding"),
         batch_id: get("x-batch-id"),
         region_id: get("x-region-id"),
+        signature: SignatureFields {
+            batch_id: get("x-batch-id"),
+            timestamp: get(TIMESTAMP_FIELD),
+            nonce: get(NONCE_FIELD),
+            signature: get(SIGNATURE_FIELD),
+        },
         query,
     }
 }

@@ -1,7 +1,7 @@
 //! What the head of an ingest request says, and what is decided from it alone.
 
 use super::in_flight::Permit;
-use crate::auth::Principal;
+use crate::auth::{Principal, SignatureFields, Signed};
 use crate::model::BatchId;
 use crate::parse::{Limits, Reject};
 use fiber_contract::ErrorCode;
@@ -46,6 +46,7 @@ pub struct RequestHead<'a> {
     pub content_encoding: Option<&'a [u8]>,
     pub batch_id: Option<&'a [u8]>,
     pub region_id: Option<&'a [u8]>,
+    pub signature: SignatureFields<'a>,
     /// Of the target, after `?`.
     pub query: Option<&'a str>,
 }
@@ -63,6 +64,7 @@ pub struct Admitted {
     pub(super) route: Route,
     pub(super) ack: Ack,
     pub(super) principal: Arc<Principal>,
+    pub(super) signed: Option<Signed>,
     pub(super) batch_id: BatchId,
     pub(super) named_by_client: bool,
     pub(super) source_region: Option<String>,

@@ -96,6 +96,7 @@ impl Admit {
         memo: &mut Memo,
     ) -> Result<Admitted, Reject> {
         let principal = self.authorizer.pusher(head.authorization, memo)?;
+        let signed = self.authorizer.signed(&head.signature)?;
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }
@@ -126,6 +127,7 @@ impl Admit {
             route,
             ack,
             principal,
+            signed,
             batch_id,
             named_by_client,
             source_region,
@@ -176,12 +178,15 @@ impl Admit {
         quota: &mut Option<Quota>,
         waits: impl Waits,
     ) -> Result<(u16, String, IngestData), Reject> {
-        // Before parsing, which changes the bytes.
-        let body_hash: [u8; 32] = if admitted.named_by_client {
+        // Before parsing, which changes the bytes; and the signature before anything is told.
+        let body_hash: [u8; 32] = if admitted.named_by_client || admitted.signed.is_some() {
             Sha256::digest(&*body).into()
         } else {
             [0; 32]
         };
+        if let Some(signed) = &admitted.signed {
+            self.authorizer.check_signature(signed, &body_hash)?;
+        }
         if admitted.named_by_client {
             match self.batch_ids.look(admitted.batch_id, &body_hash) {
                 Seen::New => {}

@@ -5,6 +5,7 @@ use super::keys::{KeySecrets, Revoked};
 use super::memo::Memo;
 use super::principal::{Denied, Principal};
 use super::secret::FederationSecrets;
+use super::signed::{Nonces, SignatureFields, Signed};
 use crate::config::{Config, Environment};
 use fiber_contract::UnixMicros;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -19,6 +20,7 @@ pub struct Authorizer {
     keys: Option<KeySecrets>,
     revoked: Arc<Revoked>,
     jwt_keys: Option<JwtKeys>,
+    nonces: Nonces,
 }
 
 /// What a token gives.
@@ -38,6 +40,7 @@ impl Authorizer {
             keys: KeySecrets::of(config),
             revoked: Arc::default(),
             jwt_keys: config.jwt_keys.clone(),
+            nonces: Nonces::default(),
         }
     }
 
@@ -72,6 +75,19 @@ impl Authorizer {
             // Two of them are nobody's.
             _ => Err(Denied::Unknown),
         }
+    }
+
+    /// What a head claims to be signed, judged by form and clock; `None` when it is not signed.
+    pub fn signed(&self, fields: &SignatureFields<'_>) -> Result<Option<Signed>, Denied> {
+        Signed::of(fields, UnixMicros::now())
+    }
+
+    /// Whether the claim holds for this body. The nonce is used up only if it does.
+    pub fn check_signature(&self, signed: &Signed, body_sha256: &[u8; 32]) -> Result<(), Denied> {
+        let message = signed.message(body_sha256);
+        let holds = self.federation.signed(&message, signed.signature())
+            && self.nonces.claim(&message, UnixMicros::now());
+        if holds { Ok(()) } else { Err(Denied::Unknown) }
     }
 
     /// How often FEDERATION_SECRET_PREVIOUS was used; while this grows, probes still have it.

@@ -13,8 +13,10 @@ pub mod keys;
 mod memo;
 mod principal;
 mod secret;
+mod signed;
 
 pub use authorizer::Authorizer;
 pub use jwt::JwtKeys;
 pub use memo::Memo;
 pub use principal::{Denied, Principal};
+pub use signed::{SignatureFields, Signed};

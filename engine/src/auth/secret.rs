@@ -3,6 +3,7 @@
 
 use crate::config::Secret;
 use crate::telemetry::metrics::Counter;
+use fiber_contract::signature::{Message, SigningKey};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -21,6 +22,8 @@ impl std::fmt::Debug for SecretDigest {
 pub(super) struct FederationSecrets {
     current: SecretDigest,
     previous: Option<SecretDigest>,
+    signs: SigningKey,
+    signed_before: Option<SigningKey>,
     previous_uses: Counter,
 }
 
@@ -29,6 +32,8 @@ impl FederationSecrets {
         Self {
             current: SecretDigest::of(current),
             previous: previous.map(SecretDigest::of),
+            signs: SigningKey::new(current.expose()),
+            signed_before: previous.map(|secret| SigningKey::new(secret.expose())),
             previous_uses: Counter::default(),
         }
     }
@@ -41,6 +46,13 @@ impl FederationSecrets {
             self.previous_uses.add(1);
         }
         current | (previous == Some(true))
+    }
+
+    /// Both are tried here too.
+    pub(super) fn signed(&self, message: &Message<'_>, signature: &[u8; 32]) -> bool {
+        let by_previous = self.signed_before.as_ref();
+        let by_previous = by_previous.is_some_and(|key| key.verify(message, signature));
+        self.signs.verify(message, signature) | by_previous
     }
 
     pub(super) fn previous_uses(&self) -> u64 {
