@@ -169,13 +169,27 @@ fn without_the_token_the_answer_is_one_and_the_same() -> Result<()> {
         "Authorization: Bearer wrong",
         "Authorization: Basic {auth}",
         "Authorization: Bearer ",
+        // `{auth}` is the good one: who judges the first and who judges the last must not differ.
+        "{auth}\r\nAuthorization: Bearer wrong",
+        "Authorization: Bearer wrong\r\n{auth}",
+        "{auth}\r\n{auth}",
     ] {
         let head = PUSH.replace("{auth}", auth) + "\r\n{len}";
-        let answer = exchange(&stack.engine, &request(&stack, &head, &body))?;
-        ensure!(answer.status == 401, "{auth}: {answer:?}");
-        let mut json = answer.json()?;
-        json["trace_id"] = json!(null);
-        bodies.push(json);
+        let request = request(&stack, &head, &body);
+        // On a new connection a core answers, after a query the query side does.
+        for after_a_query in [false, true] {
+            let mut connection = Connection::open(&stack.engine)?;
+            if after_a_query {
+                connection.send(b"GET /api/status HTTP/1.1\r\nHost: e\r\n\r\n")?;
+                ensure!(connection.answer()?.status == 200);
+            }
+            connection.send(&request)?;
+            let answer = connection.answer()?;
+            ensure!(answer.status == 401, "{auth}, {after_a_query}: {answer:?}");
+            let mut json = answer.json()?;
+            json["trace_id"] = json!(null);
+            bodies.push(json);
+        }
     }
     ensure!(
         bodies.windows(2).all(|pair| pair[0] == pair[1]),

@@ -49,12 +49,21 @@ impl std::fmt::Debug for Login {
 }
 
 /// Answer to login and refresh; both cookies come with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     pub access_token: String,
     pub expires_in_s: u64,
     pub me: Me,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("expires_in_s", &self.expires_in_s)
+            .field("me", &self.me)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `GET /api/auth/me`: who the request counts as.

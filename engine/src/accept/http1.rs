@@ -24,7 +24,8 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// The fields that ingest reads; each as it came first.
+/// The fields that ingest reads; each as it came first, but for Authorization: of two nobody can say
+/// which one a proxy in front had judged, so two count as none.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'b> {
     pub(super) authorization: Option<&'b [u8]>,
@@ -150,6 +151,9 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
         (true, None) => Framing::Chunked,
         (false, length) => Framing::Length(length.unwrap_or(0)),
     };
+    if seen.authorizations > 1 {
+        seen.fields.authorization = None;
+    }
     seen.fields.trace_id = seen.fields.trace_id.or(seen.fields.request_id);
     Ok(Head {
         method,
@@ -165,6 +169,7 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
 #[derive(Default)]
 struct Seen<'b> {
     hosts: u32,
+    authorizations: u32,
     length: Option<u64>,
     chunked: bool,
     keep_alive: bool,
@@ -177,6 +182,7 @@ impl<'b> Seen<'b> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let fields = &mut self.fields;
         let keep = if is("authorization") {
+            self.authorizations += 1;
             &mut fields.authorization
         } else if is("content-type") {
             &mut fields.content_type
@@ -314,6 +320,19 @@ mod tests {
             (Framing::Length(12), false)
         );
         assert_eq!(head.fields.trace_id, Some(&b"r"[..]));
+    }
+
+    #[test]
+    fn two_authorizations_count_as_none() {
+        let authorization = |fields: &str| {
+            let text = with(fields);
+            let head = parse(text.as_bytes()).unwrap();
+            head.fields.authorization.map(<[u8]>::to_vec)
+        };
+        let one = "Authorization: Bearer a\r\n";
+        assert_eq!(authorization(one).as_deref(), Some(&b"Bearer a"[..]));
+        assert_eq!(authorization(&format!("{one}AUTHORIZATION: x\r\n")), None);
+        assert_eq!(authorization(&one.repeat(2)), None);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use fiber_contract::hex;
 use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 use futures_util::future::BoxFuture;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use std::time::Duration;
 
@@ -76,8 +77,13 @@ impl IngestService for Admit {
 
 fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a> {
     let get = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    let authorization = match (authorizations.next(), authorizations.next()) {
+        (Some(only), None) => Some(only.as_bytes()),
+        _ => None,
+    };
     RequestHead {
-        authorization: get("authorization"),
+        authorization,
         content_type: get("content-type"),
         content_encoding: get("content-encoding"),
         batch_id: get("x-batch-id"),

@@ -38,7 +38,7 @@ impl Route {
     }
 }
 
-/// Header values as they came; a repeated header counts as its first.
+/// Header values as they came; a repeated header counts as its first, a repeated Authorization as none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
     pub authorization: Option<&'a [u8]>,
