@@ -11,7 +11,7 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test soak planted fuzz drills bench fmt lint deny clean-data psql servers build tools local
+.PHONY: help up down logs status test soak planted fuzz loom drills bench fmt lint deny clean-data psql servers build tools local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ endif
 fuzz: tools ## mutated inputs against every reader of bytes: EXECUTIONS=2000000 for each target, SEED=…
 	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_FUZZ=$(or $(EXECUTIONS),2000000) \
 	  $(CARGO) test --release -p fiber-engine --lib -- --show-output fuzz
+
+loom: tools ## the hand-off between the runtimes under every order of two threads
+	$(CARGO) rustc --lib -p fiber-engine --profile bench -- --cfg loom
+	@tests=$$($(CARGO) rustc --lib -p fiber-engine --profile bench --message-format json -- --cfg loom 2>/dev/null \
+	  | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); test -n "$$tests" && "$$tests" under_loom
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
 	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))

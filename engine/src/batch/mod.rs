@@ -7,5 +7,7 @@
 //! slow database, and memory stays flat during an outage of any length.
 
 mod queue;
+#[cfg(loom)]
+mod under_loom;
 
 pub use queue::HandOff;

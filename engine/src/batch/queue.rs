@@ -1,11 +1,13 @@
 //! A bounded queue from one thread to a task: groups and bytes both have a bound, and what does not
 //! fit is simply not handed over.
 
+#[cfg(loom)]
+use super::under_loom::{ArrayQueue, AtomicUsize, Notify};
 use crate::planted::planted;
-use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
+use std::sync::atomic::Ordering;
+#[cfg(not(loom))]
+use {crossbeam::queue::ArrayQueue, std::sync::atomic::AtomicUsize, tokio::sync::Notify};
 
 #[derive(Debug)]
 pub struct HandOff<T> {
@@ -66,7 +68,7 @@ impl<T> HandOff<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::Arc;
