@@ -8,6 +8,7 @@ mod support;
 
 mod auth;
 mod batch_ids;
+mod canary;
 mod drain;
 mod drills;
 mod duplicates;

@@ -1,0 +1,158 @@
+//! Secrets go in by every way there is, good and bad; nothing that comes out holds one.
+
+use crate::support::client::{exchange, sample};
+use crate::support::{Stack, await_that};
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use std::path::Path;
+use std::time::Duration;
+
+const CURRENT: &str = "canary-current-5b1f7c0e9a2d4836bb";
+const PREVIOUS: &str = "canary-previous-0c4d8e2f6a1b3957cc";
+const SIGNS_KEYS: &str = "canary-keys-9f3e1d7c5b2a4860dd";
+/// A secret with a slip of the hand is nearly the secret.
+const WRONG: &str = "canary-current-5b1f7c0e9a2d4836bx";
+const BATCH: &str = "018f0000-0000-7000-8000-00000000000c";
+
+/// What came out, by where.
+#[derive(Default)]
+struct Seen(Vec<(String, Vec<u8>)>);
+
+impl Seen {
+    fn take(&mut self, place: &str, bytes: impl Into<Vec<u8>>) {
+        self.0.push((place.to_owned(), bytes.into()));
+    }
+
+    fn folder(&mut self, path: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(path)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.folder(&path)?;
+            } else {
+                self.take(&path.display().to_string(), std::fs::read(&path)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, secret: &str) -> Option<&str> {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let forms = [
+            secret.to_owned(),
+            hex,
+            STANDARD.encode(secret),
+            URL_SAFE_NO_PAD.encode(secret),
+        ];
+        let holds = |bytes: &[u8]| {
+            let in_bytes = |form: &String| {
+                let form = form.as_bytes();
+                bytes.windows(form.len()).any(|window| window == form)
+            };
+            forms.iter().any(in_bytes)
+        };
+        let found = self.0.iter().find(|(_, bytes)| holds(bytes));
+        found.map(|(place, _)| place.as_str())
+    }
+}
+
+/// Every route that looks at a token, with this one; all that is answered.
+fn use_token(stack: &Stack, token: &str, seen: &mut Seen) -> Result<()> {
+    let body = sample("a", 1).to_string();
+    let bad = body.replace("12.5", "\"x\"");
+    let batch = format!("X-Batch-ID: {BATCH}\r\n");
+    let signed = "X-Fiber-Timestamp: 2026-01-31T10:20:30Z\r\nX-Fiber-Nonce: n\r\n";
+    for (target, fields, body) in [
+        ("POST /api/push", batch.as_str(), body.as_str()),
+        ("POST /api/push", "", bad.as_str()),
+        ("POST /api/push", "", "{"),
+        ("POST /api/push", signed, body.as_str()),
+        ("POST /api/ingest", "", body.as_str()),
+        ("GET /api/nodes", "", ""),
+        ("GET /api/status", "", ""),
+        ("GET /api/metrics?limit=x", "", ""),
+        ("GET /metrics", "", ""),
+        ("GET /api/nothing", "", ""),
+        (&format!("GET /api/batches/{BATCH}"), "", ""),
+    ] {
+        for scheme in ["Bearer", "Basic"] {
+            let request = format!(
+                "{target} HTTP/1.1\r\nHost: e\r\nAuthorization: {scheme} {token}\r\n{fields}\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let answer = exchange(&stack.engine, request.as_bytes())?;
+            seen.take(target, [answer.head.as_bytes(), &answer.body].concat());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_secret_is_found_in_what_comes_out() -> Result<()> {
+    let mut stack = Stack::with(&[
+        ("RUST_LOG", "trace"),
+        ("FEDERATION_SECRET", CURRENT),
+        ("FEDERATION_SECRET_PREVIOUS", PREVIOUS),
+        ("API_KEY_SECRET", SIGNS_KEYS),
+    ])?;
+    let mut seen = Seen::default();
+    let issued = stack.engine.command(&["key", "issue", "a"])?;
+    seen.take("key issue, standard error", issued.stderr);
+    let key = String::from_utf8(issued.stdout)?.trim().to_owned();
+    let signature = key.rsplit('.').next().context("a key has a signature")?;
+    let forged = "eyJhbGciOiJub25lIn0.canary-claims-77aa55ee.canary-mac-1188bb22";
+    for token in [
+        CURRENT,
+        PREVIOUS,
+        WRONG,
+        &key,
+        &key[..key.len() - 1],
+        forged,
+    ] {
+        use_token(&stack, token, &mut seen)?;
+    }
+    await_that("the sample", || Ok(stack.rows()? == 1))?;
+    for arguments in [&["check-config"][..], &["key", "list"], &["--help"]] {
+        let output = stack.engine.command(arguments)?;
+        seen.take(
+            &format!("{arguments:?}"),
+            [output.stdout, output.stderr].concat(),
+        );
+    }
+    let pid = stack.engine.pid().context("the engine runs")?;
+    seen.take("arguments", std::fs::read(format!("/proc/{pid}/cmdline"))?);
+    let tables = "SELECT string_agg(query_to_xml(format('SELECT t::text FROM %I.%I t',
+        schemaname, tablename), false, false, '')::text, '') FROM pg_tables
+        WHERE schemaname = 'public'";
+    seen.take("tables", stack.sql(tables)?);
+
+    // Its complaints, with nobody on the database's port and with a bad configuration.
+    stack.engine.terminate(Duration::from_secs(30))?;
+    stack.engine.set_env("DB_PORT", "1");
+    stack.engine.restart()?;
+    use_token(&stack, WRONG, &mut seen)?;
+    stack.engine.set_env("ENV", "prod");
+    let mistakes = stack.engine.command(&["check-config"])?;
+    ensure!(!mistakes.status.success(), "short secrets are refused");
+    seen.take("mistakes", mistakes.stderr);
+    seen.folder(stack.engine.home())?;
+
+    // The search itself must be able to find something.
+    ensure!(seen.find("Queued 1 metrics").is_some() && seen.find("probe_keys").is_some());
+    let database = &stack.database.password;
+    for secret in [CURRENT, PREVIOUS, SIGNS_KEYS, WRONG, signature, database] {
+        ensure!(secret.len() >= 16, "too short to be searched for");
+        if let Some(place) = seen.find(secret) {
+            anyhow::bail!("{secret} is in {place}");
+        }
+    }
+    for part in ["canary-claims-77aa55ee", "canary-mac-1188bb22"] {
+        ensure!(
+            seen.find(part).is_none(),
+            "{part} is in {:?}",
+            seen.find(part)
+        );
+    }
+    Ok(())
+}
