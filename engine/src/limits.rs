@@ -52,14 +52,14 @@ pub const JOURNAL_AGE_MAX_MIN: Duration = Duration::from_secs(60);
 const _: () = assert!((JOURNAL_AGE_MAX_DEFAULT.as_secs() as i64) < RAW_RETENTION_S);
 
 /// Sealed groups handed over in memory. When it is full the writer reads them from the journal.
-pub const SEALED_GROUPS_MAX: usize = 256;
+pub const SEALED_GROUPS_MAX: usize = 1_024;
 /// Bytes of sealed groups held in memory for the writer.
 pub const SEALED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// One transaction: large enough that its fixed cost vanishes, small enough to bisect and retry.
 pub const COMMIT_ROWS_MAX: usize = 50_000;
 /// How long a small transaction waits for company when nobody waits for it.
-pub const COMMIT_LINGER: Duration = Duration::from_millis(50);
+pub const COMMIT_LINGER: Duration = Duration::from_millis(200);
 /// No statement of the writer may take longer; a silent peer is abandoned after it.
 pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 

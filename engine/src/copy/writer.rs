@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Below it a transaction waits for company.
-const FEW_ROWS: usize = 5_000;
+const FEW_ROWS: usize = 20_000;
 /// While commits wait for the server's log, or nodes for their `last_seen`.
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// What is durable stays durable: ending before it is committed only delays it.
