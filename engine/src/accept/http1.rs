@@ -49,11 +49,10 @@ fn bad(message: &'static str) -> Reject {
 /// Length of the head with its empty line, once it is all there. `searched` is how many bytes were
 /// looked at before, so that a slow sender costs no quadratic search.
 pub(super) fn head_length(bytes: &[u8], searched: usize) -> Result<Option<usize>, Reject> {
-    let from = searched.saturating_sub(3);
-    let end = bytes[from..]
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n");
-    let length = end.map(|at| from + at + 4);
+    // The last byte of the empty line was not there yet.
+    let length = memchr::memchr_iter(b'\n', &bytes[searched..])
+        .map(|at| searched + at + 1)
+        .find(|end| bytes[..*end].ends_with(b"\r\n\r\n"));
     if length.unwrap_or(bytes.len()) > HEAD_BYTES_MAX {
         let line_end = bytes
             .iter()
@@ -89,14 +88,12 @@ fn head_too_large() -> Reject {
 
 /// CR and LF only ever together: either alone is read as a line end by some, and not by others.
 fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
-    let bare_lf = head
-        .iter()
-        .enumerate()
-        .any(|(at, byte)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r'));
-    let bare_cr = head
-        .windows(2)
-        .any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
-    if bare_lf || bare_cr {
+    let is_bare = |at: usize| match head[at] {
+        b'\n' => at == 0 || head[at - 1] != b'\r',
+        // What follows the last byte is not known yet.
+        _ => head.get(at + 1).is_some_and(|next| *next != b'\n'),
+    };
+    if memchr::memchr2_iter(b'\r', b'\n', head).any(is_bare) {
         Err(bad("a bare CR or LF stands in the head"))
     } else {
         Ok(())

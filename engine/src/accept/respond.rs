@@ -3,48 +3,44 @@
 use crate::admit::Reply;
 use fiber_contract::UnixMicros;
 use std::cell::RefCell;
-use std::fmt::Write as _;
 
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The whole answer in one buffer, so that it leaves in one segment.
+/// The whole answer in one buffer, so that it leaves in one segment. Pushed piece by piece, because
+/// `write!` took a third of a parse.
 pub(super) fn render(reply: &Reply, close: bool) -> Vec<u8> {
-    let mut head = String::with_capacity(512 + reply.body.len());
-    let status = reply.status;
-    let parts = write!(
-        head,
-        "HTTP/1.1 {status} {}\r\nDate: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Trace-ID: {}\r\n",
-        reason(status),
-        http_date(UnixMicros::now()),
-        reply.body.len(),
-        reply.trace_id.as_str(),
-    )
-    .and_then(|()| match &reply.quota {
-        Some(quota) => write!(
-            head,
-            "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\nX-RateLimit-Policy: local\r\n",
-            quota.limit,
-            quota.remaining,
-            quota.reset_s(),
-        ),
-        None => Ok(()),
-    })
-    .and_then(|()| match reply.retry_after_s() {
-        Some(seconds) => write!(head, "Retry-After: {seconds}\r\n"),
-        None => Ok(()),
-    });
-    debug_assert!(parts.is_ok(), "writing to a String does not fail");
-    if status == 401 {
-        head.push_str("WWW-Authenticate: Bearer\r\n");
+    let mut out = Vec::with_capacity(512 + reply.body.len());
+    let put = |out: &mut Vec<u8>, name: &str, value: u64| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    };
+    put(&mut out, "HTTP/1.1 ", u64::from(reply.status));
+    out.push(b' ');
+    out.extend_from_slice(reason(reply.status).as_bytes());
+    out.extend_from_slice(b"\r\nDate: ");
+    put_http_date(&mut out, UnixMicros::now());
+    out.extend_from_slice(b"\r\nContent-Type: application/json");
+    put(&mut out, "\r\nContent-Length: ", reply.body.len() as u64);
+    out.extend_from_slice(b"\r\nX-Trace-ID: ");
+    out.extend_from_slice(reply.trace_id.as_str().as_bytes());
+    if let Some(quota) = &reply.quota {
+        put(&mut out, "\r\nX-RateLimit-Limit: ", quota.limit);
+        put(&mut out, "\r\nX-RateLimit-Remaining: ", quota.remaining);
+        put(&mut out, "\r\nX-RateLimit-Reset: ", quota.reset_s());
+        out.extend_from_slice(b"\r\nX-RateLimit-Policy: local");
     }
-    head.push_str(if close {
-        "Connection: close\r\n\r\n"
-    } else {
-        "\r\n"
-    });
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(&reply.body);
-    bytes
+    if let Some(seconds) = reply.retry_after_s() {
+        put(&mut out, "\r\nRetry-After: ", seconds);
+    }
+    if reply.status == 401 {
+        out.extend_from_slice(b"\r\nWWW-Authenticate: Bearer");
+    }
+    if close {
+        out.extend_from_slice(b"\r\nConnection: close");
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(&reply.body);
+    out
 }
 
 const fn reason(status: u16) -> &'static str {
@@ -74,7 +70,7 @@ const fn reason(status: u16) -> &'static str {
 }
 
 /// IMF-fixdate (RFC 9110, 5.6.7), made once a second per core.
-fn http_date(now: UnixMicros) -> String {
+fn put_http_date(out: &mut Vec<u8>, now: UnixMicros) {
     thread_local! {
         static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
     }
@@ -83,8 +79,8 @@ fn http_date(now: UnixMicros) -> String {
         if *at != second {
             (*at, *text) = (second, fixdate(UnixMicros::from_secs(second)));
         }
-        text.clone()
-    })
+        out.extend_from_slice(text.as_bytes());
+    });
 }
 
 fn fixdate(at: UnixMicros) -> String {
@@ -104,6 +100,39 @@ fn fixdate(at: UnixMicros) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admit::Quota;
+    use crate::model::TraceId;
+    use std::time::Duration;
+
+    #[test]
+    fn an_answer_is_whole_and_says_what_it_must() {
+        let reply = Reply {
+            status: 401,
+            body: b"{}".to_vec(),
+            trace_id: TraceId::of(Some(b"t")),
+            quota: Some(Quota {
+                limit: 9,
+                remaining: 8,
+                reset: Duration::from_millis(1_500),
+            }),
+            retry_after: Some(Duration::ZERO),
+            close: false,
+        };
+        let text = String::from_utf8(render(&reply, true)).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut lines: Vec<&str> = head.split("\r\n").collect();
+        assert!(lines.remove(1).starts_with("Date: ") && lines.len() == 11);
+        assert_eq!(
+            (lines.join("|").as_str(), body),
+            (
+                "HTTP/1.1 401 Unauthorized|Content-Type: application/json|Content-Length: 2|\
+                 X-Trace-ID: t|X-RateLimit-Limit: 9|X-RateLimit-Remaining: 8|X-RateLimit-Reset: 2|\
+                 X-RateLimit-Policy: local|Retry-After: 1|WWW-Authenticate: Bearer|\
+                 Connection: close",
+                "{}"
+            )
+        );
+    }
 
     #[test]
     fn dates_are_the_rfcs() {

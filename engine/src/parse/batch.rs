@@ -53,7 +53,6 @@ impl Parsed {
 impl OwnedEntry {
     fn new(sample: &Sample<'_>) -> Self {
         let name = &sample.name;
-        let mut names = String::new();
         let mut ends = [0; 5];
         let parts = [
             name.node_id,
@@ -62,6 +61,7 @@ impl OwnedEntry {
             name.target_host,
             name.probe_type,
         ];
+        let mut names = String::with_capacity(parts.iter().map(|part| part.len()).sum());
         for (end, part) in ends.iter_mut().zip(parts) {
             names.push_str(part);
             *end = names.len();
