@@ -40,7 +40,10 @@ pub(super) struct Fields<'b> {
     request_id: Option<&'b [u8]>,
 }
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// Known ones get 405 where a route does not take them, others 501 everywhere.
+pub(crate) const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY",
+];
 
 fn bad(message: &'static str) -> Reject {
     Reject::malformed(message).closing()

@@ -19,4 +19,5 @@ mod http1;
 mod listener;
 mod respond;
 
+pub(crate) use http1::METHODS;
 pub use listener::{Core, serve};

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::error::Error;
 use super::params::is_node_id;
 use super::respond::{Body, answer};
+use crate::auth::Denied;
 use fiber_contract::UnixMicros;
 use fiber_contract::limits::{CLOCK_AHEAD_MAX_S, TARGET_HOST_BYTES_MAX};
 use fiber_contract::query::Meta;
@@ -170,9 +171,14 @@ pub(super) async fn heartbeat(
     context: &Context,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Error> {
+    let principal = context.authorizer.asker(request.headers())?;
+    principal.require_push()?;
     let sent = read(request).await?;
     let now = UnixMicros::now();
     let report = judge(sent, now)?;
+    if !principal.may_push_for(&report.node_id) {
+        return Err(Denied::Forbidden.into());
+    }
     let told = ProbeTarget {
         node_id: report.node_id.clone(),
         state: report.state(now),

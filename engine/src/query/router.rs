@@ -1,6 +1,7 @@
 //! Which handler a path belongs to, and which methods it takes.
 
 use super::error::Error;
+use crate::accept::METHODS;
 use crate::admit::Route as IngestRoute;
 use fiber_contract::access::Role;
 use hyper::Method;
@@ -70,12 +71,15 @@ impl Route<'_> {
     }
 
     /// What one must be at least. Without a token are answered: liveness, the API's description,
-    /// the dashboard's shell, and pushes, which bring their own.
+    /// the dashboard's shell, and what probes send, who have rights of their own.
     pub(crate) fn least_role(self, method: &Method) -> Option<Role> {
         match self {
-            Self::Status | Self::OpenApi | Self::Docs | Self::Asset { .. } | Self::Ingest(_) => {
-                None
-            }
+            Self::Status
+            | Self::OpenApi
+            | Self::Docs
+            | Self::Asset { .. }
+            | Self::Heartbeat
+            | Self::Ingest(_) => None,
             _ if *method == Method::GET || *method == Method::HEAD => Some(Role::Viewer),
             // What changes something is for operators, unless its route says otherwise above.
             _ => Some(Role::Operator),
@@ -123,18 +127,8 @@ pub(crate) fn templates() -> impl Iterator<Item = (&'static str, Route<'static>)
     EXACT.into_iter().chain(members)
 }
 
-const fn is_known(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET
-            | Method::HEAD
-            | Method::POST
-            | Method::PUT
-            | Method::PATCH
-            | Method::DELETE
-            | Method::OPTIONS
-            | Method::TRACE
-    )
+fn is_known(method: &Method) -> bool {
+    METHODS.contains(&method.as_str())
 }
 
 #[cfg(test)]
@@ -207,6 +201,7 @@ mod tests {
     fn an_unknown_method_is_not_implemented_wherever_it_goes() {
         check("BREW", "/api/status", Err(501));
         check("TRACE", "/api/status", Err(405));
+        check("QUERY", "/api/status", Err(405));
         check("BREW", "/api/nowhere", Err(501));
     }
 
@@ -221,6 +216,7 @@ mod tests {
             open,
             [
                 "/api/status",
+                "/api/probe/heartbeat",
                 "/api/openapi.json",
                 "/api/docs",
                 "/api/push",

@@ -350,6 +350,22 @@ async fn the_description_is_open_and_tells_every_metric() {
     assert!(String::from_utf8(page).unwrap().contains(told[0]));
 }
 
+#[tokio::test]
+async fn a_heartbeat_needs_the_rights_of_a_probe() {
+    let server = serve("prod").await;
+    let body = r#"{"node_id":"a","active_target":"primary"}"#;
+    for (secret, status) in [("", 401), ("e", 401), ("f", 200)] {
+        let token = format!("0123456789abcdef0123456789abcde{secret}");
+        let request = format!(
+            "POST /api/probe/heartbeat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (head, _) = ask(&server, &request).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
+    }
+}
+
 /// Reads events until `count` came; (event, id, data).
 async fn events(stream: &mut BufReader<TcpStream>, count: usize) -> Vec<(String, String, Bytes)> {
     let mut found = Vec::new();

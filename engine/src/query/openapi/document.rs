@@ -101,7 +101,7 @@ fn describe(
     let role = route.least_role(&method);
     let mut errors: BTreeSet<u16> = ALWAYS.iter().map(|code| code.http_status()).collect();
     errors.extend(operation.errors.iter().map(|code| code.http_status()));
-    let brings_its_own = matches!(route, Route::Ingest(_));
+    let brings_its_own = matches!(route, Route::Ingest(_) | Route::Heartbeat);
     let mut about = operation.about.to_owned();
     if let Some(role) = role {
         errors.extend([401, 403]);
@@ -170,8 +170,13 @@ fn parameter(param: &Param) -> Value {
         "in": param.place,
         "description": param.about,
         "required": param.required,
-        "schema": (param.schema)(),
+        "schema": if param.place == "query" { or_empty(&(param.schema)()) } else { (param.schema)() },
     })
+}
+
+/// `?to=` is as if it was not there: that is what an empty field of a form sends.
+fn or_empty(schema: &Value) -> Value {
+    json!({"anyOf": [schema, {"type": "string", "maxLength": 0}]})
 }
 
 fn answered(content: Content, schemas: &mut Schemas) -> Value {

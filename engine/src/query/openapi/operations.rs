@@ -330,7 +330,11 @@ fn heartbeat() -> Operation {
     let content = Content::Json(of_type::<Answer<ProbeTarget>>);
     Operation::new("POST", about, 200, content)
         .body::<Heartbeat>()
-        .errors(&[ErrorCode::Overloaded])
+        .errors(&[
+            ErrorCode::InvalidToken,
+            ErrorCode::Forbidden,
+            ErrorCode::Overloaded,
+        ])
 }
 
 fn node_id() -> Value {

@@ -165,7 +165,9 @@ fn kind(schema: &Value) -> String {
     }
     for choice in ["anyOf", "oneOf"] {
         if let Some(choices) = schema[choice].as_array() {
-            return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
+            // That a parameter may be empty goes without saying.
+            let said = choices.iter().filter(|choice| choice["maxLength"] != 0);
+            return said.map(kind).collect::<Vec<_>>().join(" or ");
         }
     }
     if let Some(values) = schema["enum"].as_array() {
