@@ -104,6 +104,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// For the commands that ask the database and end.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { role } => {
@@ -115,10 +122,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => {
             let config = config::load(&config::process_environment)?;
             telemetry::log::init();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let applied = runtime
+            let applied = runtime()?
                 .block_on(schema::migrate(&config.database.connection()))
                 .context("migrate the database")?;
             tracing::info!(?applied, "the database is up to date");
@@ -130,10 +134,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Key(command) => {
             let config = config::load(&config::process_environment)?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(key(&KeyStore::new(&config), command))?;
+            runtime()?.block_on(key(&KeyStore::new(&config), command))?;
         }
         Command::Journal(JournalCommand::Inspect { dir, groups }) => {
             let mut out = WhileRead(Some(std::io::stdout().lock()));

@@ -5,7 +5,7 @@ use super::http1::{self, Framing, Head};
 use super::listener::Core;
 use super::respond;
 use crate::admit::{Admitted, Reply, RequestHead, Route, Waits};
-use crate::auth::{Memo, SignatureFields};
+use crate::auth::Memo;
 use crate::journal::Answers;
 use crate::limits::{
     BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, WRITE_DEADLINE,
@@ -235,12 +235,7 @@ impl Connection {
             content_encoding: head.fields.content_encoding,
             batch_id: head.fields.batch_id,
             region_id: head.fields.region_id,
-            signature: SignatureFields {
-                batch_id: head.fields.batch_id,
-                timestamp: head.fields.timestamp,
-                nonce: head.fields.nonce,
-                signature: head.fields.signature,
-            },
+            signature: head.fields.signature,
             query: head.query,
         };
         let length = match head.framing {

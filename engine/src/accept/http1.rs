@@ -1,5 +1,6 @@
 //! A request head, strictly. Pure functions over bytes.
 
+use crate::auth::SignatureFields;
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::parse::Reject;
 use fiber_contract::ErrorCode;
@@ -33,9 +34,7 @@ pub(super) struct Fields<'b> {
     pub(super) content_encoding: Option<&'b [u8]>,
     pub(super) batch_id: Option<&'b [u8]>,
     pub(super) region_id: Option<&'b [u8]>,
-    pub(super) timestamp: Option<&'b [u8]>,
-    pub(super) nonce: Option<&'b [u8]>,
-    pub(super) signature: Option<&'b [u8]>,
+    pub(super) signature: SignatureFields<'b>,
     pub(super) trace_id: Option<&'b [u8]>,
     request_id: Option<&'b [u8]>,
 }
@@ -193,11 +192,11 @@ impl<'b> Seen<'b> {
         } else if is("x-region-id") {
             &mut fields.region_id
         } else if is(TIMESTAMP_FIELD) {
-            &mut fields.timestamp
+            &mut fields.signature.timestamp
         } else if is(NONCE_FIELD) {
-            &mut fields.nonce
+            &mut fields.signature.nonce
         } else if is(SIGNATURE_FIELD) {
-            &mut fields.signature
+            &mut fields.signature.signature
         } else if is("x-trace-id") {
             &mut fields.trace_id
         } else if is("x-request-id") {

@@ -3,7 +3,7 @@
 use super::head::RequestHead;
 use super::reply::Reply;
 use super::service::{Admit, Waits};
-use crate::auth::{Memo, SignatureFields};
+use crate::auth::{Memo, SignatureFields, authorization};
 use crate::model::BatchId;
 use crate::query::{IngestReply, IngestRequest, IngestService, ReadBody};
 use fiber_contract::account::Receipt;
@@ -11,8 +11,7 @@ use fiber_contract::hex;
 use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 use futures_util::future::BoxFuture;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use std::time::Duration;
 
@@ -77,19 +76,13 @@ impl IngestService for Admit {
 
 fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a> {
     let get = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    let authorization = match (authorizations.next(), authorizations.next()) {
-        (Some(only), None) => Some(only.as_bytes()),
-        _ => None,
-    };
     RequestHead {
-        authorization,
+        authorization: authorization(headers),
         content_type: get("content-type"),
         content_encoding: get("content-encoding"),
         batch_id: get("x-batch-id"),
         region_id: get("x-region-id"),
         signature: SignatureFields {
-            batch_id: get("x-batch-id"),
             timestamp: get(TIMESTAMP_FIELD),
             nonce: get(NONCE_FIELD),
             signature: get(SIGNATURE_FIELD),

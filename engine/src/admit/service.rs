@@ -96,7 +96,7 @@ impl Admit {
         memo: &mut Memo,
     ) -> Result<Admitted, Reject> {
         let principal = self.authorizer.pusher(head.authorization, memo)?;
-        let signed = self.authorizer.signed(&head.signature)?;
+        let signed = self.authorizer.signed(head.signature, head.batch_id)?;
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }

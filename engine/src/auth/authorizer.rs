@@ -8,7 +8,7 @@ use super::secret::FederationSecrets;
 use super::signed::{Nonces, SignatureFields, Signed};
 use crate::config::{Config, Environment};
 use fiber_contract::UnixMicros;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use std::sync::Arc;
 
 /// One per process, shared by all cores and by the query side.
@@ -65,21 +65,21 @@ impl Authorizer {
 
     /// Who asks. A token that is wrong is refused in development too.
     pub fn asker(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
-        let mut fields = headers.get_all(AUTHORIZATION).iter();
-        match (fields.next().map(HeaderValue::as_bytes), fields.next()) {
-            (None, _) if self.open => Ok(Principal::Anonymous),
-            (Some(field), None) => {
-                let token = bearer(field).ok_or(Denied::Unknown)?;
-                Ok(self.holder(token)?.principal)
-            }
-            // Two of them are nobody's.
-            _ => Err(Denied::Unknown),
+        if self.open && !headers.contains_key(AUTHORIZATION) {
+            return Ok(Principal::Anonymous);
         }
+        let field = authorization(headers).ok_or(Denied::Unknown)?;
+        let token = bearer(field).ok_or(Denied::Unknown)?;
+        Ok(self.holder(token)?.principal)
     }
 
     /// What a head claims to be signed, judged by form and clock; `None` when it is not signed.
-    pub fn signed(&self, fields: &SignatureFields<'_>) -> Result<Option<Signed>, Denied> {
-        Signed::of(fields, UnixMicros::now())
+    pub fn signed(
+        &self,
+        fields: SignatureFields<'_>,
+        batch_id: Option<&[u8]>,
+    ) -> Result<Option<Signed>, Denied> {
+        Signed::of(fields, batch_id, UnixMicros::now())
     }
 
     /// Whether the claim holds for this body. The nonce is used up only if it does.
@@ -137,6 +137,16 @@ impl Authorizer {
     }
 }
 
+/// The Authorization field, if there is one. Of two nobody can say which one a proxy in front had
+/// judged, so two count as none.
+pub fn authorization(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    match (fields.next(), fields.next()) {
+        (Some(only), None) => Some(only.as_bytes()),
+        _ => None,
+    }
+}
+
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, 11.1).
 fn bearer(field: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = field.split_at_checked(7)?;
@@ -149,6 +159,7 @@ mod tests {
     use super::*;
     use crate::auth::keys::ProbeKey;
     use crate::config::{Secret, load};
+    use hyper::header::HeaderValue;
     use uuid::Uuid;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";

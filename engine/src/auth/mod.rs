@@ -15,7 +15,7 @@ mod principal;
 mod secret;
 mod signed;
 
-pub use authorizer::Authorizer;
+pub use authorizer::{Authorizer, authorization};
 pub use jwt::JwtKeys;
 pub use memo::Memo;
 pub use principal::{Denied, Principal};

@@ -13,10 +13,9 @@ use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-/// The three fields and the batch id, as they came.
+/// The three fields, as they came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SignatureFields<'a> {
-    pub batch_id: Option<&'a [u8]>,
     pub timestamp: Option<&'a [u8]>,
     pub nonce: Option<&'a [u8]>,
     pub signature: Option<&'a [u8]>,
@@ -34,7 +33,8 @@ pub struct Signed {
 impl Signed {
     /// `None`: not signed.
     pub(super) fn of(
-        fields: &SignatureFields<'_>,
+        fields: SignatureFields<'_>,
+        batch_id: Option<&[u8]>,
         now: UnixMicros,
     ) -> Result<Option<Self>, Denied> {
         let (timestamp, nonce, signature) = match (fields.timestamp, fields.nonce, fields.signature)
@@ -44,7 +44,7 @@ impl Signed {
             _ => return Err(Denied::Unknown),
         };
         let signed = Self {
-            batch_id: fields.batch_id.unwrap_or_default().to_vec(),
+            batch_id: batch_id.unwrap_or_default().to_vec(),
             timestamp: timestamp.to_vec(),
             nonce: nonce.to_vec(),
             signature: hex::decode_32(signature).ok_or(Denied::Unknown)?,
@@ -201,12 +201,11 @@ mod tests {
         let judge = |fields: &[Option<String>; 3]| {
             let bytes = |at: usize| fields[at].as_deref().map(str::as_bytes);
             let fields = SignatureFields {
-                batch_id: None,
                 timestamp: bytes(0),
                 nonce: bytes(1),
                 signature: bytes(2),
             };
-            Signed::of(&fields, NOW).map(|signed| signed.is_some())
+            Signed::of(fields, None, NOW).map(|signed| signed.is_some())
         };
         assert_eq!(judge(&[None, None, None]), Ok(false));
         assert_eq!(judge(&good), Ok(true));

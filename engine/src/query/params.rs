@@ -1,8 +1,8 @@
 //! Query strings: percent-decoding, one value a name, and the error that names the parameter.
 
 use super::error::Error;
+use crate::parse::check_node_id;
 use fiber_contract::UnixMicros;
-use fiber_contract::limits::NODE_ID_BYTES_MAX;
 use std::str::FromStr;
 
 /// More are nobody's honest request.
@@ -79,10 +79,7 @@ impl Params {
 }
 
 pub(crate) fn is_node_id(text: &str) -> bool {
-    (1..=NODE_ID_BYTES_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+    check_node_id(text).is_ok()
 }
 
 /// Percent-decoding into UTF-8; `None` for a broken escape, broken UTF-8 or a NUL.

@@ -19,6 +19,7 @@ mod error;
 pub use error::Error;
 pub(crate) use error::describe;
 
+use fiber_contract::hex;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
@@ -225,13 +226,7 @@ async fn apply(client: &Client, migration: &Migration) -> Result<(), Error> {
 }
 
 fn checksum(sql: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(sql.as_bytes())
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        })
+    hex::encode(&Sha256::digest(sql.as_bytes()))
 }
 
 async fn offers_extension(client: &Client) -> Result<bool, Error> {

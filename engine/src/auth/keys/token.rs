@@ -8,7 +8,7 @@ use sha2::Sha256;
 use std::fmt;
 use uuid::Uuid;
 
-const PREFIX: &[u8] = b"fk1.";
+const PREFIX: &str = "fk1.";
 /// Keeps these signatures apart from all others that the secret may make.
 const DOMAIN: &[u8] = b"fiberstack probe key\n";
 /// Longer than any key: id, expiry, node id and signature at their longest.
@@ -51,7 +51,7 @@ impl KeySecrets {
 
     pub fn sign(&self, key: &ProbeKey) -> String {
         let expires_s = key.expires_at.map_or(0, |at| at.0 / 1_000_000);
-        let text = format!("fk1.{}.{expires_s}.{}", key.id.simple(), key.node_id);
+        let text = format!("{PREFIX}{}.{expires_s}.{}", key.id.simple(), key.node_id);
         let mac = self.current.clone().chain_update(&text).finalize();
         let signature = hex::encode(&mac.into_bytes());
         format!("{text}.{signature}")
@@ -59,7 +59,7 @@ impl KeySecrets {
 
     /// Whether a token means to be a key; it may be a bad one.
     pub fn is_key(token: &[u8]) -> bool {
-        token.starts_with(PREFIX)
+        token.starts_with(PREFIX.as_bytes())
     }
 
     /// What the key says, if it was signed here. Expiry and revocation are not judged.
@@ -87,7 +87,7 @@ fn keyed(secret: &Secret) -> Hmac<Sha256> {
 }
 
 fn read(text: &str) -> Option<ProbeKey> {
-    let mut parts = text.strip_prefix("fk1.")?.splitn(3, '.');
+    let mut parts = text.strip_prefix(PREFIX)?.splitn(3, '.');
     let id = Uuid::try_parse(parts.next()?).ok()?;
     let expires_s: i64 = parts.next()?.parse().ok()?;
     let node_id = check_node_id(parts.next()?).ok()?;
