@@ -6,7 +6,7 @@
 //! its limit. What is left stays in the journal for the next start.
 
 use crate::admin::health::{self, Health};
-use crate::admit::{Admit, BatchIds};
+use crate::admit::{Admit, BatchIds, RateLimiter};
 use crate::auth::{Authorizer, keys};
 use crate::config::Config;
 use crate::coordination::{self, Coordination};
@@ -138,9 +138,10 @@ impl Stages {
         let mut tasks = JoinSet::new();
         restore_receipts(&mut tasks, config, &batch_ids, &drain);
         let authorizer = authorizer(&mut tasks, config, &drain);
+        let (coordination, limiter) = shared_limits(config);
         let admit = Arc::new(Admit::new(
             Arc::clone(&authorizer),
-            config.rate_limit,
+            Arc::clone(&limiter),
             batch_ids,
             appender,
             watch.clone(),
@@ -153,8 +154,7 @@ impl Stages {
         let accounts = accounts_reading(&metrics, journal);
         let etl = etl_reading(&status, &accounts);
         let pool = sql::pool(&config.database).context("make the pool for queries")?;
-        let coordination = Coordination::new(config.redis_url.is_some());
-        let health = Health::new();
+        let (health, federation) = (Health::new(), Arc::<Federation>::default());
         let run_number = UnixMicros::now().0.unsigned_abs();
         let hub = Hub::new(run_number);
 
@@ -168,7 +168,6 @@ impl Stages {
             pool: pool.clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
-        let federation = Arc::new(Federation::default());
         watch_servers(
             &mut tasks,
             config,
@@ -176,11 +175,12 @@ impl Stages {
             &coordination,
             &metrics,
             &drain,
-            told_to_redis(config, &metrics, &etl, &federation),
+            told_to_redis(config, &metrics, &etl, &federation, &limiter),
         );
         let context = query::Context::new(Parts {
             config: Arc::clone(config),
             authorizer,
+            limiter,
             metrics,
             journal: journal_reading(journal, &watch),
             etl,
@@ -245,6 +245,17 @@ fn restore_receipts(
     if !tokio::runtime::Handle::current().block_on(waited) {
         tracing::info!("receipts are restored in the background");
     }
+}
+
+/// The limits, and what shares them.
+fn shared_limits(config: &Config) -> (Coordination, Arc<RateLimiter>) {
+    let coordination = Coordination::new(config.redis_url.is_some());
+    let limiter = RateLimiter::new(
+        config.rate_limit,
+        config.trusted_proxies.clone(),
+        coordination.sharing(),
+    );
+    (coordination, Arc::new(limiter))
 }
 
 /// Knows the revoked keys of the last run before anything is accepted.
@@ -319,12 +330,14 @@ fn told_to_redis(
     metrics: &Arc<Metrics>,
     etl: &Reading<EtlStatus>,
     federation: &Arc<Federation>,
+    limiter: &Arc<RateLimiter>,
 ) -> coordination::Sources {
     coordination::Sources {
         instance: config.instance.clone(),
         metrics: Arc::clone(metrics),
         etl: etl.clone(),
         federation: Arc::clone(federation),
+        limiter: Arc::clone(limiter),
     }
 }
 

@@ -141,10 +141,7 @@ fn a_push_after_a_query_on_one_connection_is_stored_too() -> Result<()> {
         ))?;
         let answer = connection.answer()?;
         ensure!(answer.status == 202, "{driver}: {answer:?}");
-        ensure!(
-            answer.header("x-ratelimit-policy") == Some("local"),
-            "{answer:?}"
-        );
+        ensure!(answer.header("x-ratelimit-policy").is_some(), "{answer:?}");
         stack.await_rows(2)?;
     }
     Ok(())

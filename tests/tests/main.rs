@@ -16,6 +16,7 @@ mod federation;
 mod hostile;
 mod ingest;
 mod ledger;
+mod limits;
 mod outage;
 mod page;
 mod probe;

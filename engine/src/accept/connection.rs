@@ -4,7 +4,7 @@ use super::chunked::Decoder;
 use super::http1::{self, Framing, Head};
 use super::listener::Core;
 use super::respond;
-use crate::admit::{Admitted, Reply, RequestHead, Route, Waits};
+use crate::admit::{Admitted, Origin, Refusal, Reply, RequestHead, Route, Waits};
 use crate::auth::Memo;
 use crate::journal::Answers;
 use crate::limits::{
@@ -34,6 +34,7 @@ const CHUNKED_STEP_BYTES: usize = 64 * 1024;
 
 struct Connection {
     stream: TcpStream,
+    peer: SocketAddr,
     /// Read and not used yet.
     buffer: Vec<u8>,
     core: Rc<Core>,
@@ -46,12 +47,12 @@ enum End {
     /// The peer closed, was silent between requests, or broke off.
     Gone,
     /// Answer this, then close.
-    Refuse(Box<(Reject, TraceId)>),
+    Refuse(Box<(Refusal, TraceId)>),
 }
 
 impl From<Reject> for End {
     fn from(reject: Reject) -> Self {
-        Self::Refuse(Box::new((reject, TraceId::of(None))))
+        Self::Refuse(Box::new((reject.into(), TraceId::of(None))))
     }
 }
 
@@ -63,7 +64,7 @@ enum Next {
         expects_continue: bool,
     },
     Refused {
-        reject: Reject,
+        refusal: Refusal,
         framing: Framing,
         expects_continue: bool,
     },
@@ -113,6 +114,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, core: Rc<Core>) {
     counters.connections_open.add(1);
     let mut connection = Connection {
         stream,
+        peer,
         buffer: Vec::new(),
         core,
         memo: Memo::default(),
@@ -121,13 +123,13 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, core: Rc<Core>) {
         match connection.request().await {
             Ok(Some(Outcome::Again)) => {}
             Ok(Some(Outcome::Query)) => {
-                connection.hand_over(peer).await;
+                connection.hand_over().await;
                 break;
             }
             Ok(None) | Err(End::Gone) => break,
             Err(End::Refuse(refusal)) => {
-                let (reject, trace_id) = *refusal;
-                let reply = shared.admit.refuse(shared.index, reject, trace_id, None);
+                let (Refusal { reject, quota }, trace_id) = *refusal;
+                let reply = shared.admit.refuse(shared.index, reject, trace_id, quota);
                 if connection
                     .write(respond::render(&reply, true))
                     .await
@@ -170,12 +172,12 @@ impl Connection {
                     .await?
             }
             Next::Refused {
-                reject,
+                refusal,
                 framing,
                 expects_continue,
             } => {
                 self.buffer.drain(..head_length);
-                self.skip_or_end(reject, framing, expects_continue, trace_id)
+                self.skip_or_end(refusal, framing, expects_continue, trace_id)
                     .await?
             }
         };
@@ -237,6 +239,10 @@ impl Connection {
             region_id: head.fields.region_id,
             signature: head.fields.signature,
             query: head.query,
+            origin: Origin {
+                peer: self.peer.ip(),
+                forwarded_for: head.fields.forwarded_for,
+            },
         };
         let length = match head.framing {
             Framing::Length(length) => Some(usize::try_from(length).unwrap_or(usize::MAX)),
@@ -250,8 +256,8 @@ impl Connection {
                 framing,
                 expects_continue,
             },
-            Err(reject) => Next::Refused {
-                reject,
+            Err(refusal) => Next::Refused {
+                refusal,
                 framing,
                 expects_continue,
             },
@@ -295,7 +301,7 @@ impl Connection {
     /// Answers a refusal on a connection that can go on, by reading over a short body; ends it otherwise.
     async fn skip_or_end(
         &mut self,
-        reject: Reject,
+        refusal: Refusal,
         framing: Framing,
         expects_continue: bool,
         trace_id: TraceId,
@@ -305,17 +311,18 @@ impl Connection {
             Framing::Chunked => usize::MAX,
         };
         // Who waits for "100 Continue" may send the body or not: the framing is lost.
-        let lost = reject.close
+        let lost = refusal.reject.close
             || length > SKIP_BYTES_MAX
             || (expects_continue && length > self.buffer.len());
         if lost {
-            return Err(End::Refuse(Box::new((reject, trace_id))));
+            return Err(End::Refuse(Box::new((refusal, trace_id))));
         }
         self.read_length(length).await?;
+        let Refusal { reject, quota } = refusal;
         Ok(self
             .core
             .admit
-            .refuse(self.core.index, reject, trace_id, None))
+            .refuse(self.core.index, reject, trace_id, quota))
     }
 
     async fn read_length(&mut self, length: usize) -> Result<Vec<u8>, End> {
@@ -416,9 +423,10 @@ impl Connection {
     }
 
     /// The query side takes the connection, with what was read of it.
-    async fn hand_over(self, peer: SocketAddr) {
+    async fn hand_over(self) {
         let Self {
             stream,
+            peer,
             buffer,
             core,
             memo,
@@ -444,6 +452,7 @@ impl Connection {
         if let Ok(stream) = TcpStream::from_std(refused.stream) {
             let mut connection = Self {
                 stream,
+                peer,
                 buffer: Vec::new(),
                 core,
                 memo,

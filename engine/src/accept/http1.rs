@@ -1,5 +1,6 @@
 //! A request head, strictly. Pure functions over bytes.
 
+use crate::admit::ForwardedFor;
 use crate::auth::SignatureFields;
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::parse::Reject;
@@ -37,6 +38,7 @@ pub(super) struct Fields<'b> {
     pub(super) signature: SignatureFields<'b>,
     pub(super) trace_id: Option<&'b [u8]>,
     request_id: Option<&'b [u8]>,
+    pub(super) forwarded_for: ForwardedFor<'b>,
 }
 
 /// Known ones get 405 where a route does not take them, others 501 everywhere.
@@ -201,6 +203,9 @@ impl<'b> Seen<'b> {
             &mut fields.trace_id
         } else if is("x-request-id") {
             &mut fields.request_id
+        } else if is("x-forwarded-for") {
+            fields.forwarded_for.push(value);
+            return Ok(());
         } else {
             return self.take_framing(name, value);
         };

@@ -23,12 +23,12 @@ pub(super) fn render(reply: &Reply, close: bool) -> Vec<u8> {
     put(&mut out, "\r\nContent-Length: ", reply.body.len() as u64);
     out.extend_from_slice(b"\r\nX-Trace-ID: ");
     out.extend_from_slice(reply.trace_id.as_str().as_bytes());
-    if let Some(quota) = &reply.quota {
-        put(&mut out, "\r\nX-RateLimit-Limit: ", quota.limit);
-        put(&mut out, "\r\nX-RateLimit-Remaining: ", quota.remaining);
-        put(&mut out, "\r\nX-RateLimit-Reset: ", quota.reset_s());
-        out.extend_from_slice(b"\r\nX-RateLimit-Policy: local");
-    }
+    let quota = &reply.quota;
+    put(&mut out, "\r\nX-RateLimit-Limit: ", quota.limit);
+    put(&mut out, "\r\nX-RateLimit-Remaining: ", quota.remaining);
+    put(&mut out, "\r\nX-RateLimit-Reset: ", quota.reset_s());
+    out.extend_from_slice(b"\r\nX-RateLimit-Policy: ");
+    out.extend_from_slice(quota.policy.as_str().as_bytes());
     if let Some(seconds) = reply.retry_after_s() {
         put(&mut out, "\r\nRetry-After: ", seconds);
     }
@@ -100,7 +100,7 @@ fn fixdate(at: UnixMicros) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admit::Quota;
+    use crate::admit::{Policy, Quota};
     use crate::model::TraceId;
     use std::time::Duration;
 
@@ -110,11 +110,12 @@ mod tests {
             status: 401,
             body: b"{}".to_vec(),
             trace_id: TraceId::of(Some(b"t")),
-            quota: Some(Quota {
+            quota: Quota {
                 limit: 9,
                 remaining: 8,
                 reset: Duration::from_millis(1_500),
-            }),
+                policy: Policy::Distributed,
+            },
             retry_after: Some(Duration::ZERO),
             close: false,
         };
@@ -127,7 +128,7 @@ mod tests {
             (
                 "HTTP/1.1 401 Unauthorized|Content-Type: application/json|Content-Length: 2|\
                  X-Trace-ID: t|X-RateLimit-Limit: 9|X-RateLimit-Remaining: 8|X-RateLimit-Reset: 2|\
-                 X-RateLimit-Policy: local|Retry-After: 1|WWW-Authenticate: Bearer|\
+                 X-RateLimit-Policy: distributed|Retry-After: 1|WWW-Authenticate: Bearer|\
                  Connection: close",
                 "{}"
             )

@@ -1,6 +1,6 @@
 //! Pushes that arrive on a connection of the query side, through the same two steps.
 
-use super::head::RequestHead;
+use super::head::{ForwardedFor, Origin, Refusal, RequestHead};
 use super::reply::Reply;
 use super::service::{Admit, Waits};
 use crate::auth::{Memo, SignatureFields, authorization};
@@ -11,7 +11,7 @@ use fiber_contract::hex;
 use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 use futures_util::future::BoxFuture;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ impl IngestService for Admit {
         body: ReadBody<'a>,
     ) -> BoxFuture<'a, IngestReply> {
         Box::pin(async move {
-            let trace_id = request.trace_id;
-            let head = head_of(&request.headers, request.query.as_deref());
+            let trace_id = request.trace_id.clone();
+            let head = head_of(&request);
             // The body is polled only once its head was admitted and its bytes are charged.
             let read = match self.head(
                 request.route,
@@ -42,15 +42,18 @@ impl IngestService for Admit {
                 Some(request.body_bytes_max),
                 &mut Memo::default(),
             ) {
-                Ok(admitted) => body.await.map(|body| (admitted, body)),
-                Err(reject) => Err(reject),
+                Ok(admitted) => body
+                    .await
+                    .map(|body| (admitted, body))
+                    .map_err(Refusal::from),
+                Err(refusal) => Err(refusal),
             };
             let reply = match read {
                 Ok((admitted, body)) => {
                     self.body(QUERY_SIDE, admitted, trace_id, body.into(), OnTokio)
                         .await
                 }
-                Err(reject) => self.refuse(QUERY_SIDE, reject, trace_id, None),
+                Err(Refusal { reject, quota }) => self.refuse(QUERY_SIDE, reject, trace_id, quota),
             };
             into_hyper(reply)
         })
@@ -74,8 +77,13 @@ impl IngestService for Admit {
     }
 }
 
-fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a> {
+fn head_of(request: &IngestRequest) -> RequestHead<'_> {
+    let headers = &request.headers;
     let get = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let mut forwarded_for = ForwardedFor::default();
+    for line in headers.get_all("x-forwarded-for") {
+        forwarded_for.push(line.as_bytes());
+    }
     RequestHead {
         authorization: authorization(headers),
         content_type: get("content-type"),
@@ -87,7 +95,11 @@ fn head_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> RequestHead<'a
             nonce: get(NONCE_FIELD),
             signature: get(SIGNATURE_FIELD),
         },
-        query,
+        query: request.query.as_deref(),
+        origin: Origin {
+            peer: request.peer.ip(),
+            forwarded_for,
+        },
     }
 }
 
@@ -96,17 +108,22 @@ fn into_hyper(reply: Reply) -> IngestReply {
     if let Ok(trace_id) = HeaderValue::from_str(reply.trace_id.as_str()) {
         headers.push((HeaderName::from_static("x-trace-id"), trace_id));
     }
-    if let Some(quota) = &reply.quota {
-        let mut tell = |name: &'static str, value: u64| {
-            headers.push((HeaderName::from_static(name), HeaderValue::from(value)));
-        };
-        tell("x-ratelimit-limit", quota.limit);
-        tell("x-ratelimit-remaining", quota.remaining);
-        tell("x-ratelimit-reset", quota.reset_s());
-        headers.push((
-            HeaderName::from_static("x-ratelimit-policy"),
-            HeaderValue::from_static("local"),
-        ));
+    for (name, value) in [
+        ("x-ratelimit-limit", HeaderValue::from(reply.quota.limit)),
+        (
+            "x-ratelimit-remaining",
+            HeaderValue::from(reply.quota.remaining),
+        ),
+        (
+            "x-ratelimit-reset",
+            HeaderValue::from(reply.quota.reset_s()),
+        ),
+        (
+            "x-ratelimit-policy",
+            HeaderValue::from_static(reply.quota.policy.as_str()),
+        ),
+    ] {
+        headers.push((HeaderName::from_static(name), value));
     }
     if let Some(seconds) = reply.retry_after_s() {
         headers.push((RETRY_AFTER, HeaderValue::from(seconds)));

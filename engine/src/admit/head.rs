@@ -1,11 +1,13 @@
 //! What the head of an ingest request says, and what is decided from it alone.
 
 use super::in_flight::Permit;
+use super::rate::Quota;
 use crate::auth::{Principal, SignatureFields, Signed};
 use crate::model::BatchId;
 use crate::parse::{Limits, Reject};
 use fiber_contract::ErrorCode;
 use fiber_contract::limits::{INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, REGION_CHARS_MAX};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -38,6 +40,56 @@ impl Route {
     }
 }
 
+/// Where a request comes from, as far as it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub peer: IpAddr,
+    pub forwarded_for: ForwardedFor<'a>,
+}
+
+impl Default for Origin<'_> {
+    fn default() -> Self {
+        Self {
+            peer: Ipv4Addr::UNSPECIFIED.into(),
+            forwarded_for: ForwardedFor::default(),
+        }
+    }
+}
+
+/// The last values of X-Forwarded-For, in their order. Only their end is ever believed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForwardedFor<'a>([Option<&'a [u8]>; FORWARDED_LINES]);
+
+/// Proxies append to the last line, or add one each.
+const FORWARDED_LINES: usize = 4;
+
+impl<'a> ForwardedFor<'a> {
+    pub fn push(&mut self, line: &'a [u8]) {
+        self.0.rotate_left(1);
+        self.0[FORWARDED_LINES - 1] = Some(line);
+    }
+
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.0.into_iter().flatten()
+    }
+}
+
+/// A refusal, and the quota that it tells when that is not the instance's.
+#[derive(Debug)]
+pub struct Refusal {
+    pub reject: Reject,
+    pub quota: Option<Quota>,
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self {
+            reject,
+            quota: None,
+        }
+    }
+}
+
 /// Header values as they came; a repeated header counts as its first, a repeated Authorization as none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
@@ -49,6 +101,7 @@ pub struct RequestHead<'a> {
     pub signature: SignatureFields<'a>,
     /// Of the target, after `?`.
     pub query: Option<&'a str>,
+    pub origin: Origin<'a>,
 }
 
 /// When the answer comes.

@@ -5,6 +5,9 @@
 //! `Admitted` is the only way to `Admit::body`, which parses, charges the probe's quota, hands the
 //! rows to the journal and answers after the group's fdatasync. Both runtimes call the same code.
 //!
+//! Every answer tells the quota that applies to it: the probe's, before it is known the instance's, and
+//! without a valid token the client address's.
+//!
 //! Nothing here waits for Redis or the database, except `?ack=committed`, which asks for it.
 
 mod batch_ids;
@@ -16,8 +19,8 @@ mod reply;
 mod service;
 
 pub use batch_ids::BatchIds;
-pub use head::{Ack, Admitted, RequestHead, Route};
+pub use head::{Ack, Admitted, ForwardedFor, Origin, Refusal, RequestHead, Route};
 pub use in_flight::{InFlight, Permit};
-pub use rate::{Quota, RateLimiter};
+pub use rate::{Policy, Quota, RateLimiter, Report, Sharing};
 pub use reply::{Reply, render_reject};
 pub use service::{Admit, Waits};

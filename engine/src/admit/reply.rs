@@ -12,7 +12,7 @@ pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
     pub trace_id: TraceId,
-    pub quota: Option<Quota>,
+    pub quota: Quota,
     pub retry_after: Option<Duration>,
     /// The connection ends after it.
     pub close: bool,
@@ -27,7 +27,7 @@ impl Reply {
         message: String,
         data: IngestData,
         trace_id: TraceId,
-        quota: Option<Quota>,
+        quota: Quota,
     ) -> Self {
         Self {
             status,
@@ -57,7 +57,7 @@ impl Reply {
     }
 }
 
-pub fn render_reject(reject: Reject, trace_id: TraceId, quota: Option<Quota>) -> Reply {
+pub fn render_reject(reject: Reject, trace_id: TraceId, quota: Quota) -> Reply {
     let body = ErrorBody {
         status: "error".to_owned(),
         code: reject.code,

@@ -1,12 +1,11 @@
 //! The two steps of a request.
 
 use super::batch_ids::{BatchIds, Seen};
-use super::head::{self, Ack, Admitted, RequestHead, Route};
+use super::head::{self, Ack, Admitted, Origin, Refusal, RequestHead, Route};
 use super::in_flight::InFlight;
 use super::rate::{Quota, RateLimiter};
 use super::reply::{Reply, render_reject};
-use crate::auth::{Authorizer, Denied, Memo, Principal};
-use crate::config::RateLimit;
+use crate::auth::{Authorizer, Denied, Memo, Principal, Signed};
 use crate::copy::CommitWatch;
 use crate::journal::record::Record;
 use crate::journal::{Answers, Appender, CommitFailed, Refused};
@@ -30,7 +29,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Admit {
     authorizer: Arc<Authorizer>,
-    rate: RateLimiter,
+    rate: Arc<RateLimiter>,
     in_flight: InFlight,
     batch_ids: Arc<BatchIds>,
     appender: Appender,
@@ -57,7 +56,7 @@ thread_local! {
 impl Admit {
     pub fn new(
         authorizer: Arc<Authorizer>,
-        rate_limit: RateLimit,
+        rate: Arc<RateLimiter>,
         batch_ids: Arc<BatchIds>,
         appender: Appender,
         committed: CommitWatch,
@@ -66,7 +65,7 @@ impl Admit {
     ) -> Self {
         Self {
             authorizer,
-            rate: RateLimiter::new(rate_limit),
+            rate,
             in_flight: InFlight::default(),
             batch_ids,
             appender,
@@ -94,9 +93,46 @@ impl Admit {
         head: &RequestHead<'_>,
         length: Option<usize>,
         memo: &mut Memo,
+    ) -> Result<Admitted, Refusal> {
+        let known = self.authorizer.pusher(head.authorization, memo);
+        let known = known.and_then(|principal| {
+            let signed = self.authorizer.signed(head.signature, head.batch_id)?;
+            Ok((principal, signed))
+        });
+        match known {
+            Ok((principal, signed)) => Ok(self.known(route, head, length, principal, signed)?),
+            Err(Denied::Unknown) => Err(self.stranger(head.origin)),
+            Err(denied) => Err(Reject::from(denied).into()),
+        }
+    }
+
+    /// A 401, or a 429 for a client that has got many of them.
+    fn stranger(&self, origin: Origin<'_>) -> Refusal {
+        let (client, quota, taken) = self.rate.take_stranger(origin);
+        let reject = match taken {
+            Ok(()) => Reject::from(Denied::Unknown),
+            Err(wait) => {
+                tracing::debug!(%client, "too many requests without a valid token");
+                Reject::new(
+                    ErrorCode::RateLimited,
+                    "too many requests without a valid token came from this address",
+                )
+                .retry_after(wait)
+            }
+        };
+        let quota = Some(quota);
+        Refusal { reject, quota }
+    }
+
+    /// The rest of a head whose sender is known.
+    fn known(
+        &self,
+        route: Route,
+        head: &RequestHead<'_>,
+        length: Option<usize>,
+        principal: Arc<Principal>,
+        signed: Option<Signed>,
     ) -> Result<Admitted, Reject> {
-        let principal = self.authorizer.pusher(head.authorization, memo)?;
-        let signed = self.authorizer.signed(head.signature, head.batch_id)?;
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }
@@ -152,7 +188,10 @@ impl Admit {
             .store(counters, &admitted, &trace_id, &mut body, &mut quota, waits)
             .await;
         match done {
-            Ok((status, message, data)) => Reply::accepted(status, message, data, trace_id, quota),
+            Ok((status, message, data)) => {
+                let quota = quota.unwrap_or_else(|| self.rate.instance_quota());
+                Reply::accepted(status, message, data, trace_id, quota)
+            }
             Err(reject) => self.refuse(core, reject, trace_id, quota),
         }
     }
@@ -166,6 +205,7 @@ impl Admit {
         quota: Option<Quota>,
     ) -> Reply {
         self.counters(core).refuse(reject.code);
+        let quota = quota.unwrap_or_else(|| self.rate.instance_quota());
         render_reject(reject, trace_id, quota)
     }
 

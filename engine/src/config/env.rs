@@ -1,7 +1,7 @@
 //! From the environment to `Config`. A file `/run/secrets/<lower case name>` wins over the variable;
 //! a secret may also be in the file that `<NAME>_FILE` names.
 
-use super::{Config, Database, Driver, RateLimit, Role, Secret};
+use super::{Config, Database, Driver, RateLimit, Role, Secret, TrustedProxies};
 use crate::auth::JwtKeys;
 use crate::journal::OnDamage;
 use crate::limits::{
@@ -227,6 +227,27 @@ impl Reader<'_> {
         known
     }
 
+    fn rate_limit(&mut self) -> RateLimit {
+        RateLimit {
+            global_rate: self.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),
+            ingest_rate: self.rate("RATE_LIMIT_INGEST_RATE", 1_000.0),
+            ingest_burst: self.rate("RATE_LIMIT_INGEST_BURST", 2_000.0),
+            stranger_rate: self.rate("RATE_LIMIT_STRANGER_RATE", 20.0),
+        }
+    }
+
+    fn trusted_proxies(&mut self) -> TrustedProxies {
+        let text = self.text("FIBER_TRUSTED_PROXIES").unwrap_or_default();
+        let mut proxies = TrustedProxies::default();
+        for network in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+            if let Err(error) = proxies.add(network) {
+                self.mistakes
+                    .push(format!("FIBER_TRUSTED_PROXIES: {network:?} {error}"));
+            }
+        }
+        proxies
+    }
+
     fn dashboard_dir(&mut self) -> Option<PathBuf> {
         let dashboard_dir = self.text("FIBER_DASHBOARD_DIR").map(PathBuf::from);
         if let Some(dir) = dashboard_dir
@@ -323,11 +344,8 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         api_key_secret_previous: read.optional_secret("API_KEY_SECRET_PREVIOUS", environment),
         jwt_keys: read.jwt_keys(),
         cors_origins: read.cors_origins(),
-        rate_limit: RateLimit {
-            global_rate: read.rate("RATE_LIMIT_GLOBAL_MAX", 5_000.0),
-            ingest_rate: read.rate("RATE_LIMIT_INGEST_RATE", 1_000.0),
-            ingest_burst: read.rate("RATE_LIMIT_INGEST_BURST", 2_000.0),
-        },
+        rate_limit: read.rate_limit(),
+        trusted_proxies: read.trusted_proxies(),
         instance: read
             .text("FIBER_INSTANCE")
             .or_else(|| read.text("HOSTNAME"))
@@ -400,6 +418,18 @@ mod tests {
         ] {
             assert!(cors(bad).unwrap_err().to_string().contains("CORS_ORIGINS"));
         }
+    }
+
+    #[test]
+    fn proxies_are_networks() {
+        let secrets = [("DB_PASS", "p"), ("FEDERATION_SECRET", "s")];
+        let proxies =
+            |text: &'static str| with(&[secrets[0], secrets[1], ("FIBER_TRUSTED_PROXIES", text)]);
+        assert!(proxies("10.0.0.0/8, fd00::/8").is_ok());
+        let mistakes = proxies("10.0.0.0/8, proxy.example")
+            .unwrap_err()
+            .to_string();
+        assert!(mistakes.contains("FIBER_TRUSTED_PROXIES") && mistakes.contains("proxy.example"));
     }
 
     #[test]

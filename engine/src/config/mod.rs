@@ -2,9 +2,11 @@
 //! reported together.
 
 mod env;
+mod proxies;
 mod secret;
 
 pub use env::{Environment, Mistakes, Source, load, process_environment};
+pub use proxies::TrustedProxies;
 pub use secret::Secret;
 
 use crate::auth::JwtKeys;
@@ -38,6 +40,8 @@ pub struct Config {
     /// Of the issuer whose tokens count; without them none does.
     pub jwt_keys: Option<JwtKeys>,
     pub rate_limit: RateLimit,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Sites whose pages may read from the API.
     pub cors_origins: Vec<String>,
     /// Names this process in `/api/status` and the logs.
@@ -113,4 +117,6 @@ pub struct RateLimit {
     /// Of one probe.
     pub ingest_rate: f64,
     pub ingest_burst: f64,
+    /// Of one client address without a valid token.
+    pub stranger_rate: f64,
 }

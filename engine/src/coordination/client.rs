@@ -1,6 +1,7 @@
 //! The connection and its state.
 
-use super::heartbeat;
+use super::{budgets, heartbeat};
+use crate::admit::{RateLimiter, Sharing};
 use crate::config::Secret;
 use crate::query::Reading;
 use crate::query::federation::{self, Federation};
@@ -16,16 +17,19 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Of every call: later than this Redis is as good as away, and we have a local answer.
-const CALL_DEADLINE: Duration = Duration::from_millis(50);
+pub(super) const CALL_DEADLINE: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(1);
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 const CONNECT_DEADLINE: Duration = Duration::from_millis(500);
-const BACKOFF_MIN: Duration = Duration::from_millis(25);
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
+pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(25);
+pub(super) const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
 /// What is known about Redis; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Coordination(Arc<Mutex<State>>);
+pub struct Coordination {
+    state: Arc<Mutex<State>>,
+    sharing: Sharing,
+}
 
 #[derive(Debug)]
 struct State {
@@ -50,6 +54,8 @@ pub struct Sources {
     pub etl: Reading<EtlStatus>,
     /// What probes said about where they push, for the other engines.
     pub federation: Arc<Federation>,
+    /// Whose budgets are shared.
+    pub limiter: Arc<RateLimiter>,
 }
 
 impl Coordination {
@@ -62,11 +68,20 @@ impl Coordination {
         } else {
             Link::Off
         };
-        Self(Arc::new(Mutex::new(State {
+        let sharing = if is_configured {
+            Sharing::through_redis()
+        } else {
+            Sharing::OFF
+        };
+        let state = State {
             link,
             since: UnixMicros::now(),
             outages: 0,
-        })))
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            sharing,
+        }
     }
 
     pub(crate) fn component(&self) -> Component {
@@ -88,9 +103,14 @@ impl Coordination {
         }
     }
 
-    /// Who counts requests against the limits. Budgets are not shared yet.
+    /// Who counts requests against the probes' limits, at this moment.
     pub fn policy(&self) -> &'static str {
-        "local"
+        self.sharing.policy().as_str()
+    }
+
+    /// Tells the limiter whether its budgets are shared.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing.clone()
     }
 
     pub(crate) fn outages(&self) -> u64 {
@@ -113,7 +133,7 @@ impl Coordination {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,6 +148,7 @@ pub async fn run(
     let _registered = shutdown.register("redis");
     tokio::select! {
         () = keep(&coordination, &url, &sources) => {}
+        () = budgets::keep(&url, &sources.instance, &sources.limiter, &coordination.sharing) => {}
         () = shutdown.asked() => {}
     }
 }
@@ -150,7 +171,7 @@ async fn keep(coordination: &Coordination, url: &Secret, sources: &Sources) {
     }
 }
 
-async fn connect(url: &Secret) -> Result<ConnectionManager, RedisError> {
+pub(super) async fn connect(url: &Secret) -> Result<ConnectionManager, RedisError> {
     let info = url.expose().into_connection_info()?;
     let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
     let config = ConnectionManagerConfig::new()

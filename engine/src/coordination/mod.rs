@@ -4,9 +4,11 @@
 //! connection, asks it once a second with a deadline of 50 ms, and writes the engine's heartbeat to
 //! `fiber:etl:status`. What it finds is read by `/api/status` and the metrics.
 //!
-//! Budgets of rate limits will be refilled from here (`fiber:limit:*`); until then every engine
-//! counts for itself, and says so: the policy is `local`.
+//! A second one, with a connection of its own, shares the budgets of the probes' rate limits with the
+//! other engines (`budgets`); while it cannot, every engine counts for itself and says so: the policy
+//! is `local`.
 
+mod budgets;
 mod client;
 mod heartbeat;
 

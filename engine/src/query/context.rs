@@ -2,12 +2,14 @@
 
 use super::assets::Assets;
 use super::cors::Cors;
+use super::error::Error;
 use super::federation::Federation;
 use super::ingest::IngestService;
 use super::live::Hub;
 use super::openapi::Description;
 use crate::admin::health::Health;
-use crate::auth::Authorizer;
+use crate::admit::{ForwardedFor, Origin, RateLimiter};
+use crate::auth::{Authorizer, Denied, Principal};
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::limits::LIVE_SUBSCRIBERS_MAX;
@@ -16,7 +18,9 @@ use crate::telemetry::metrics::{Accounts, Metrics};
 use deadpool_postgres::Pool;
 use fiber_contract::UnixMicros;
 use fiber_contract::status::{EtlStatus, JournalStatus};
+use hyper::header::HeaderMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -45,6 +49,7 @@ impl<T> fmt::Debug for Reading<T> {
 pub struct Parts {
     pub config: Arc<Config>,
     pub authorizer: Arc<Authorizer>,
+    pub limiter: Arc<RateLimiter>,
     pub metrics: Arc<Metrics>,
     pub journal: Reading<JournalStatus>,
     pub etl: Reading<EtlStatus>,
@@ -81,6 +86,38 @@ impl Context {
             watchers: Arc::new(Semaphore::new(LIVE_SUBSCRIBERS_MAX)),
             parts,
         })
+    }
+}
+
+impl Context {
+    /// Who asks. A client that has no valid token too often is told to wait.
+    pub(crate) fn asker(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Principal, Error> {
+        let denied = match self.authorizer.asker(headers) {
+            Ok(principal) => return Ok(principal),
+            Err(denied) => denied,
+        };
+        if denied == Denied::Unknown {
+            let (_, _, taken) = self.limiter.take_stranger(origin(headers, peer));
+            taken.map_err(|wait| Error::TooManyUnknown { wait })?;
+        }
+        Err(denied.into())
+    }
+
+    /// The address behind our own proxies, for limits and logs.
+    #[expect(dead_code, reason = "for the login's own limit")]
+    pub(crate) fn client(&self, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
+        self.limiter.client(origin(headers, peer))
+    }
+}
+
+fn origin(headers: &HeaderMap, peer: SocketAddr) -> Origin<'_> {
+    let mut forwarded_for = ForwardedFor::default();
+    for line in headers.get_all("x-forwarded-for") {
+        forwarded_for.push(line.as_bytes());
+    }
+    Origin {
+        peer: peer.ip(),
+        forwarded_for,
     }
 }
 

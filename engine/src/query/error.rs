@@ -2,6 +2,7 @@
 
 use crate::auth::Denied;
 use fiber_contract::ErrorCode;
+use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -25,6 +26,8 @@ pub(crate) enum Error {
     MethodUnknown,
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error("too many requests without a valid token came from this address")]
+    TooManyUnknown { wait: Duration },
     #[error("the request target is too long")]
     TargetTooLong,
     #[error("{0}")]
@@ -70,6 +73,7 @@ impl Error {
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::MethodUnknown => ErrorCode::NotImplemented,
             Self::Denied(denied) => denied.code(),
+            Self::TooManyUnknown { .. } => ErrorCode::RateLimited,
             Self::TargetTooLong => ErrorCode::UriTooLong,
             Self::BadHead(_) | Self::BadJson(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
             Self::BodyTooSlow => ErrorCode::RequestTimeout,

@@ -132,6 +132,9 @@ pub(crate) fn error(error: &Error, trace_id: &TraceId) -> Response<Body> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, retry_after(trace_id));
     }
+    if let Error::TooManyUnknown { wait } = error {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    }
     if error.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

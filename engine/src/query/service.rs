@@ -53,7 +53,7 @@ async fn dispatch(
     let uri = request.uri().clone();
     let route = resolve(request.method(), uri.path())?;
     if let Some(least) = route.least_role(request.method()) {
-        let principal = context.authorizer.asker(request.headers())?;
+        let principal = context.asker(request.headers(), peer)?;
         principal.require(least)?;
     }
     match route {

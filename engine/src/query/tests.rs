@@ -5,6 +5,7 @@ use super::assets::Assets;
 use super::live::{Hub, Sources};
 use super::*;
 use crate::admin::health::Health;
+use crate::admit::{RateLimiter, Sharing};
 use crate::auth::Authorizer;
 use crate::config::{Config, load};
 use crate::coordination::Coordination;
@@ -112,6 +113,11 @@ async fn serve(environment: &'static str) -> Server {
         assets: Assets::missing(),
         shutdown: shutdown.clone(),
         authorizer: Arc::new(Authorizer::new(&config)),
+        limiter: Arc::new(RateLimiter::new(
+            config.rate_limit,
+            config.trusted_proxies.clone(),
+            Sharing::OFF,
+        )),
         config,
     });
     let (committed, receiver) = tokio::sync::mpsc::channel(4);

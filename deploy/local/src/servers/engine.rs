@@ -65,6 +65,7 @@ impl Engine {
             ("RATE_LIMIT_INGEST_RATE", "100000".to_owned()),
             ("RATE_LIMIT_INGEST_BURST", "200000".to_owned()),
             ("RATE_LIMIT_GLOBAL_MAX", "1000000".to_owned()),
+            ("RATE_LIMIT_STRANGER_RATE", "100000".to_owned()),
         ] {
             engine.set_env(name, &value);
         }

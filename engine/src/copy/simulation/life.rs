@@ -2,9 +2,9 @@
 
 use super::model::{Model, position_of};
 use super::oracle::{Oracle, Push};
-use crate::admit::{Admit, BatchIds, RequestHead, Route, Waits};
+use crate::admit::{Admit, BatchIds, RateLimiter, RequestHead, Route, Sharing, Waits};
 use crate::auth::{Authorizer, Memo};
-use crate::config::{RateLimit, load};
+use crate::config::{RateLimit, TrustedProxies, load};
 use crate::copy::progress::{CommitWatch, CopyStatus};
 use crate::copy::writer::{Context, run_with};
 use crate::journal::OnDamage;
@@ -54,6 +54,7 @@ const UNLIMITED: RateLimit = RateLimit {
     global_rate: 1e9,
     ingest_rate: 1e9,
     ingest_burst: 1e9,
+    stranger_rate: 1e9,
 };
 
 impl Life {
@@ -76,7 +77,11 @@ impl Life {
         let drain = Shutdown::new();
         let admit = Arc::new(Admit::new(
             authorizer(),
-            UNLIMITED,
+            Arc::new(RateLimiter::new(
+                UNLIMITED,
+                TrustedProxies::default(),
+                Sharing::OFF,
+            )),
             ids,
             rig.appender(),
             watch.clone(),
@@ -185,7 +190,7 @@ async fn request(admit: Arc<Admit>, push: Push) -> (u16, Vec<u8>) {
         &mut Memo::default(),
     ) {
         Ok(admitted) => admitted,
-        Err(reject) => return (reject.code.http_status(), Vec::new()),
+        Err(refusal) => return (refusal.reject.code.http_status(), Vec::new()),
     };
     let reply = admit
         .body(0, admitted, TraceId::of(None), push.body, OnPausedClock)

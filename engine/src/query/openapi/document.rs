@@ -104,7 +104,7 @@ fn describe(
     let brings_its_own = matches!(route, Route::Ingest(_) | Route::Heartbeat);
     let mut about = operation.about.to_owned();
     if let Some(role) = role {
-        errors.extend([401, 403]);
+        errors.extend([401, 403, 429]);
         about.push_str(&format!(" For {} and above.", role.as_str()));
     }
     let mut responses = Map::new();
