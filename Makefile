@@ -11,7 +11,7 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test soak planted fuzz loom drills bench fmt lint deny clean-data psql servers build tools local
+.PHONY: help up down logs status test soak planted fuzz loom drills audit bench fmt lint deny clean-data psql servers build tools local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ drills: local ## breaks servers and links under load, and judges by the client's
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	$(CARGO) run --release -p fiber-tests --bin fiber-drills -- $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+audit: local ## the dashboard in a browser: axe-core and Lighthouse (ONLY=axe|lighthouse, PAGES=nodes,…, LOADS=3)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-tests --bin fiber-audit -- $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(PAGES),--pages $(PAGES)) $(if $(LOADS),--loads $(LOADS))
 
 bench: local ## the figures, as ratios from one run
 	@$(LOCAL) provision

@@ -16,6 +16,17 @@ pub struct Answer {
 
 /// GET over a connection of its own.
 pub fn get(url: &str) -> Result<Answer> {
+    send("GET", url, &[], b"")
+}
+
+/// POST of JSON over a connection of its own; `fields` are more lines of the head.
+pub fn post(url: &str, fields: &[&str], body: &[u8]) -> Result<Answer> {
+    let length = format!("Content-Length: {}", body.len());
+    let own = ["Content-Type: application/json", &length];
+    send("POST", url, &[&own, fields].concat(), body)
+}
+
+fn send(method: &str, url: &str, fields: &[&str], body: &[u8]) -> Result<Answer> {
     let rest = url
         .strip_prefix("http://")
         .context("only http:// is spoken here")?;
@@ -24,8 +35,15 @@ pub fn get(url: &str) -> Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n");
+    for field in fields {
+        head.push_str(field);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
     parse(&bytes)

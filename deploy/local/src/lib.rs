@@ -15,6 +15,7 @@ pub mod provision;
 pub mod scratch;
 pub mod servers;
 pub mod stack;
+pub mod web_tools;
 
 pub use paths::workspace_root;
 
