@@ -11,7 +11,8 @@ export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test soak planted fuzz loom drills audit bench fmt lint deny clean-data psql servers build tools local
+# Every target is a command and none a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,11 @@ loom: tools ## the hand-off between the runtimes under every order of two thread
 	$(CARGO) rustc --lib -p fiber-engine --profile bench -- --cfg loom
 	@tests=$$($(CARGO) rustc --lib -p fiber-engine --profile bench --message-format json -- --cfg loom 2>/dev/null \
 	  | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); test -n "$$tests" && "$$tests" under_loom
+
+miri: tools ## the contract crate's tests under Miri (needs a nightly toolchain with miri and rust-src)
+	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || { \
+	  echo "Miri is missing: rustup toolchain install nightly --component miri --component rust-src" >&2; exit 1; }
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test -p fiber-contract
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
 	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))

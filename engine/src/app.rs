@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
 use crate::cores::{self, Chosen};
+use crate::failpoint::{self, Point};
 use crate::journal::{self, Stats};
 use crate::limits::{COMMITTED_DRAIN_WAIT, TOKIO_THREADS_MIN};
 use crate::publish::notify::COMMITTED_QUEUE;
@@ -33,6 +34,9 @@ use tokio::task::JoinSet;
 /// Runs until SIGTERM or SIGINT, or until the journal fails.
 pub fn run(config: Config) -> anyhow::Result<()> {
     let config = Arc::new(config);
+    if let Some(failpoint) = config.failpoint {
+        failpoint::arm(failpoint);
+    }
     let driver = cores::choose(config.driver)?;
     let opened = journal::open_dir(&journal::Options {
         on_damage: config.journal_on_damage,
@@ -51,6 +55,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let poisoned = journal.threads.poisoned();
     let mut feed = journal.feed;
     let batch_ids = restore_batch_ids(&runtime, &mut feed, &journal.stats);
+    failpoint::pass(Point::Recovered);
 
     let stages = Stages::start(
         &config,

@@ -14,6 +14,7 @@
 
 pub mod app;
 pub mod config;
+pub(crate) mod failpoint;
 pub mod limits;
 mod planted;
 pub mod shutdown;

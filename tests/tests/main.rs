@@ -12,6 +12,7 @@ mod canary;
 mod drain;
 mod drills;
 mod duplicates;
+mod failpoints;
 mod federation;
 mod hostile;
 mod ingest;

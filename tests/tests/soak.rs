@@ -4,11 +4,13 @@
 //! and are started again. After each round every sample that was acknowledged is compared with the
 //! table. `CYCLES` sets how many kills, `SEED` repeats the moments and victims of a run.
 
+use crate::support::failpoint::{self, Armed, REACH_LIMIT};
 use crate::support::fleet::{config, start, verify};
 use crate::support::{DRIVERS, Stack};
 use anyhow::{Context as _, Result, ensure};
 use fiber_loadgen::verify::Comparison;
 use fiber_local::servers::Postgres;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Kills between two comparisons, which take longer than a kill.
@@ -19,17 +21,64 @@ const BATCH: u32 = 20;
 #[test]
 #[ignore = "long: make soak"]
 fn the_engine_is_killed_under_load() -> Result<()> {
+    // Every second time between two steps that the engine names, the others at a random moment.
     soak("engine killed", 1_000, |cycle| {
-        cycle.stack.engine.kill9()?;
-        cycle.stack.engine.restart()
+        let engine = &mut cycle.stack.engine;
+        engine.kill9()?;
+        if cycle.number % 2 == 0 {
+            engine.set_env(failpoint::VARIABLE, "");
+            return engine.restart();
+        }
+        let mut points = failpoint::known(engine)?;
+        points.retain(|point| !failpoint::is_of_a_segment(point));
+        let point = &points[(cycle.number / 2) as usize % points.len()];
+        let armed = Armed::kill(engine, point, 1 + cycle.random.below(8))?;
+        let reached = armed.await_kill(engine, REACH_LIMIT)?;
+        ensure!(reached, "{point} was not reached");
+        *cycle.reached.entry(point.clone()).or_default() += 1;
+        Armed::none(engine)?;
+        engine.await_ready(REACH_LIMIT)
     })
+}
+
+/// Where one segment ends and the next begins, and where one is removed: each of them takes
+/// 64 MiB, so the load is heavy and the kills are few.
+#[test]
+#[ignore = "long: make soak"]
+fn the_engine_is_killed_between_segments() -> Result<()> {
+    for driver in DRIVERS {
+        let mut stack = Stack::with(&[("FIBER_DRIVER", driver)])?;
+        let run = start(config(&stack, 100_000.0, 500, Duration::from_secs(600)))?;
+        stack.engine.kill9()?;
+        let points = failpoint::known(&stack.engine)?;
+        for point in points
+            .iter()
+            .filter(|point| failpoint::is_of_a_segment(point))
+        {
+            let armed = Armed::kill(&mut stack.engine, point, 1)?;
+            let reached = armed.await_kill(&mut stack.engine, REACH_LIMIT)?;
+            ensure!(reached, "{point} was not reached");
+        }
+        Armed::none(&mut stack.engine)?;
+        stack.engine.await_ready(REACH_LIMIT)?;
+        run.stop();
+        let found = verify(&stack, &run.wait()?)?;
+        println!(
+            "between segments, {driver}: {} acked, {} stored",
+            found.acked, found.stored
+        );
+    }
+    Ok(())
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn the_database_or_both_are_killed_under_load() -> Result<()> {
-    soak("database or both killed", 200, |cycle| {
+    soak("database or both killed", 200, |mut cycle| {
         let engine_too = cycle.random.below(2) == 0;
+        if cycle.number % 2 == 1 {
+            stop_before_commit(&mut cycle)?;
+        }
         cycle.postgres.kill()?;
         if engine_too {
             cycle.stack.engine.kill9()?;
@@ -45,6 +94,22 @@ fn the_database_or_both_are_killed_under_load() -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The engine stands between its last statement and COMMIT, goes on, and within two milliseconds the
+/// database is killed: before COMMIT came, while it worked, or before its answer was read.
+fn stop_before_commit(cycle: &mut Cycle<'_>) -> Result<()> {
+    const POINT: &str = "copy.accounted";
+    let engine = &mut cycle.stack.engine;
+    engine.kill9()?;
+    let armed = Armed::stop(engine, POINT, 1 + cycle.random.below(8))?;
+    let reached = armed.await_stop(engine, REACH_LIMIT)?;
+    ensure!(reached, "{POINT} was not reached");
+    *cycle.reached.entry(POINT.to_owned()).or_default() += 1;
+    engine.set_env(failpoint::VARIABLE, "");
+    engine.resume()?;
+    std::thread::sleep(Duration::from_micros(cycle.random.below(2_000)));
+    Ok(())
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to scatter moments, and a seed repeats it.
@@ -66,6 +131,8 @@ struct Tally {
     acked: u64,
     stored: u64,
     in_flight: Vec<u64>,
+    /// How often each named point was come to.
+    reached: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -102,7 +169,9 @@ fn replayed(stack: &Stack) -> Result<u64> {
 
 /// What a kill has in its hands.
 struct Cycle<'a> {
+    number: u64,
     random: &'a mut Random,
+    reached: &'a mut BTreeMap<String, u64>,
     stack: &'a mut Stack,
     postgres: &'a mut Postgres,
 }
@@ -132,6 +201,7 @@ fn soak(what: &str, cycles_default: u64, kill: Kill) -> Result<()> {
             tally.stored,
         );
     }
+    println!("{what}: named points come to: {:?}", tally.reached);
     Ok(())
 }
 
@@ -154,7 +224,9 @@ fn one_round(
             tally.in_flight.push(replayed(&stack)?);
         }
         kill(Cycle {
+            number: tally.cycles,
             random,
+            reached: &mut tally.reached,
             stack: &mut stack,
             postgres,
         })?;

@@ -10,7 +10,7 @@ use crate::copy::CommitWatch;
 use crate::journal::record::Record;
 use crate::journal::{Answers, Appender, CommitFailed, Refused};
 use crate::limits::COMMITTED_ACK_WAIT;
-use crate::model::{GroupSeq, TraceId};
+use crate::model::{GroupSeq, TraceId, clock};
 use crate::parse::{Parsed, Reject, Scratch, parse};
 use crate::planted::planted;
 use crate::shutdown::Shutdown;
@@ -245,7 +245,7 @@ impl Admit {
                 }
             }
         }
-        let now = UnixMicros::now();
+        let now = clock::now();
         let parsed =
             SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
         let parsed = parsed

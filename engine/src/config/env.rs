@@ -3,6 +3,7 @@
 
 use super::{Config, Database, Driver, RateLimit, Role, Secret, TrustedProxies};
 use crate::auth::JwtKeys;
+use crate::failpoint::Failpoint;
 use crate::journal::OnDamage;
 use crate::limits::{
     JOURNAL_AGE_MAX_DEFAULT, JOURNAL_AGE_MAX_MIN, JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN,
@@ -211,6 +212,18 @@ impl Reader<'_> {
         Duration::from_secs(age_s)
     }
 
+    fn environment(&mut self) -> Environment {
+        self.one_of(
+            "ENV",
+            Environment::Dev,
+            &[
+                ("dev", Environment::Dev),
+                ("staging", Environment::Staging),
+                ("prod", Environment::Prod),
+            ],
+        )
+    }
+
     fn cors_origins(&mut self) -> Vec<String> {
         let text = self.text("CORS_ORIGINS").unwrap_or_default();
         let origins = text.split(',').map(str::trim).filter(|one| !one.is_empty());
@@ -246,6 +259,22 @@ impl Reader<'_> {
             }
         }
         proxies
+    }
+
+    fn failpoint(&mut self, environment: Environment) -> Option<Failpoint> {
+        let text = self.text("FIBER_FAILPOINT")?;
+        if environment != Environment::Dev {
+            let mistake = "FIBER_FAILPOINT kills the engine, which only ENV=dev allows";
+            self.mistakes.push(mistake.to_owned());
+        }
+        match text.parse() {
+            Ok(failpoint) => Some(failpoint),
+            Err(known) => {
+                let mistake = format!("FIBER_FAILPOINT={text:?} is not {known}");
+                self.mistakes.push(mistake);
+                None
+            }
+        }
     }
 
     fn dashboard_dir(&mut self) -> Option<PathBuf> {
@@ -293,15 +322,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
         source,
         mistakes: Vec::new(),
     };
-    let environment = read.one_of(
-        "ENV",
-        Environment::Dev,
-        &[
-            ("dev", Environment::Dev),
-            ("staging", Environment::Staging),
-            ("prod", Environment::Prod),
-        ],
-    );
+    let environment = read.environment();
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let config = Config {
         environment,
@@ -350,6 +371,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
             .text("FIBER_INSTANCE")
             .or_else(|| read.text("HOSTNAME"))
             .unwrap_or_else(|| "engine".into()),
+        failpoint: read.failpoint(environment),
     };
     if read.mistakes.is_empty() {
         Ok(config)
@@ -430,6 +452,21 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(mistakes.contains("FIBER_TRUSTED_PROXIES") && mistakes.contains("proxy.example"));
+    }
+
+    fn only_development_has_failpoints() {
+        let with_point = |environment, point| {
+            with(&[
+                ("ENV", environment),
+                ("DB_PASS", "0123456789abcdef0123456789abcdef"),
+                ("FEDERATION_SECRET", "fedcba9876543210fedcba9876543210"),
+                ("FIBER_FAILPOINT", point),
+            ])
+        };
+        assert!(with_point("dev", "copy.begun").unwrap().failpoint.is_some());
+        assert!(with_point("prod", "copy.begun").is_err());
+        let known = with_point("dev", "list").unwrap_err().to_string();
+        assert!(known.contains("journal.synced"), "{known}");
     }
 
     #[test]

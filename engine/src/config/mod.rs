@@ -10,6 +10,7 @@ pub use proxies::TrustedProxies;
 pub use secret::Secret;
 
 use crate::auth::JwtKeys;
+use crate::failpoint::Failpoint;
 use crate::journal::OnDamage;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -46,6 +47,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Names this process in `/api/status` and the logs.
     pub instance: String,
+    /// For tests of crashes.
+    pub failpoint: Option<Failpoint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

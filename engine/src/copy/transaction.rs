@@ -6,6 +6,7 @@ use super::names::{Names, Refusal, Registered};
 use super::newest::NewestStored;
 use super::plan::{Fate, Plan, PlanRow};
 use super::tables::Tables;
+use crate::failpoint::{self, Point};
 use crate::model::{JournalId, NodeKey, SeriesKey};
 use crate::planted::planted;
 use crate::publish::notify::NodeRegistration;
@@ -61,6 +62,7 @@ pub(super) async fn write<'g>(
 ) -> Result<Done, Error> {
     let isolate = care == Care::Isolate;
     session.batch("begin", "BEGIN").await?;
+    failpoint::pass(Point::Begun);
     let registered = session.register(&mut memory.names, plan, isolate).await?;
     let mut set_aside = damaged(plan);
     refuse_unnamed(plan, &memory.names, &registered, &mut set_aside);
@@ -86,10 +88,12 @@ pub(super) async fn write<'g>(
         }
     }
 
+    failpoint::pass(Point::RowsCopied);
     memory
         .rollups
         .write(session, stored_rows(plan, &memory.newest, care))
         .await?;
+    failpoint::pass(Point::RolledUp);
     note_seen(plan, &mut memory.names);
     session.touch(&mut memory.names, plan).await?;
     let totals = ledger::totals(plan);
@@ -98,10 +102,12 @@ pub(super) async fn write<'g>(
         session.batch("begin", "BEGIN").await?;
     }
     session.account(journal, plan, totals, &set_aside).await?;
+    failpoint::pass(Point::Accounted);
     let committed = session.batch("commit", "COMMIT").await;
     if !planted("lost-answer-taken-for-yes") {
         committed?;
     }
+    failpoint::pass(Point::Committed);
     for run in plan.rows.chunk_by(same_series) {
         if let Some(row) = run.iter().rev().find(|row| row.fate == Fate::Stored) {
             memory.newest.advance(row.series_key, row.time());

@@ -8,14 +8,14 @@ use super::retry::Backoff;
 use super::source::Groups;
 use super::tables::{Database, Postgres, Tables};
 use super::transaction::{self, Care, Done, Memory};
+use crate::failpoint::{self, Point};
 use crate::journal::Group;
 use crate::limits::{COMMIT_LINGER, COMMIT_ROWS_MAX};
-use crate::model::{GroupSeq, JournalId, NodeKey};
+use crate::model::{GroupSeq, JournalId, NodeKey, clock};
 use crate::planted::planted;
 use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Metrics, Settled};
-use fiber_contract::UnixMicros;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +157,9 @@ impl<F: Groups, D: Database> Writer<F, D> {
                 self.release(Some(position));
             }
             backoff.succeeded();
+            failpoint::pass(Point::Told);
             self.release(unflushed.poll(&mut session, Some(position)).await?);
+            failpoint::pass(Point::Released);
             if pruned_at.elapsed() >= PRUNE_INTERVAL {
                 pruned_at = Instant::now();
                 session.prune(self.journal, position).await?;
@@ -341,7 +343,7 @@ impl<F: Groups, D: Database> Writer<F, D> {
         self.ctx.status.committed(plan.last_seq);
         self.ctx.watch.tell(plan.last_seq);
         let told = Committed {
-            at: UnixMicros::now(),
+            at: clock::now(),
             stored: done.totals.stored,
             duplicate: done.totals.duplicate,
             quarantined: done.totals.quarantined,

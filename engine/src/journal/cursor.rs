@@ -10,7 +10,7 @@ use super::segment::{self, FIRST_GROUP_AT};
 use super::shared::{Handed, Shared};
 use super::storage::{File, read_full_at};
 use super::{Feed, Group, OpenError};
-use crate::model::{GroupSeq, JournalId};
+use crate::model::{GroupSeq, JournalId, clock};
 use crate::planted::planted;
 use bytes::Bytes;
 use crossbeam::channel::Sender;
@@ -304,7 +304,7 @@ fn durable_at(shared: &Shared, seq: GroupSeq, sealed_at: UnixMicros) -> Instant 
     if seq <= shared.recovered_through {
         return shared.opened_at;
     }
-    let age_us = u64::try_from(UnixMicros::now().0 - sealed_at.0).unwrap_or(0);
+    let age_us = u64::try_from(clock::now().0 - sealed_at.0).unwrap_or(0);
     let at = Instant::now().checked_sub(Duration::from_micros(age_us));
     at.map_or(shared.opened_at, |at| at.max(shared.opened_at))
 }

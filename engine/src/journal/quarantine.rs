@@ -11,8 +11,7 @@ use super::segment::{self, FIRST_GROUP_AT, Header};
 use super::shared::new_file;
 use super::storage::{Storage, write_all_at};
 use super::survey::{Found, Survey};
-use crate::model::GroupSeq;
-use fiber_contract::UnixMicros;
+use crate::model::{GroupSeq, clock};
 use std::io;
 
 const REPAIR_NAME: &str = "repair.tmp";
@@ -67,7 +66,7 @@ fn rebuild(storage: &dyn Storage, number: u64, repair: &Repair) -> io::Result<()
         match *piece {
             Piece::Bytes { from, to } => groups.extend_from_slice(&old[from..to]),
             Piece::Gap { from, through } => {
-                let gap = group::encode_gap(from, through, UnixMicros::now(), place);
+                let gap = group::encode_gap(from, through, clock::now(), place);
                 groups.extend_from_slice(&gap);
             }
         }

@@ -13,9 +13,9 @@ use super::storage::{Storage, read_full_at, write_all_at, write_zeros};
 use super::survey::{self, Found, Survey};
 use super::writer::Active;
 use super::{OnDamage, OpenError, Options};
-use crate::model::{GroupSeq, JournalId};
+use crate::failpoint::{self, Point};
+use crate::model::{GroupSeq, JournalId, clock};
 use crate::planted::planted;
-use fiber_contract::UnixMicros;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -174,7 +174,8 @@ fn settle(
             if !planted("torn-tail-not-cut") {
                 write_zeros(&*file, offset, dirty_to)?;
             }
-            let gap = group::encode_gap(seq, seq, UnixMicros::now(), place);
+            failpoint::pass(Point::TailCut);
+            let gap = group::encode_gap(seq, seq, clock::now(), place);
             if offset + gap.len() as u64 <= found.file_bytes
                 && !planted("torn-sequence-given-again")
             {

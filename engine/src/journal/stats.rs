@@ -3,7 +3,7 @@
 use super::Refused;
 use super::segment::FIRST_GROUP_AT;
 use crate::limits::{APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX};
-use crate::model::GroupSeq;
+use crate::model::{GroupSeq, clock};
 use fiber_contract::UnixMicros;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl Stats {
             State::NoSpace
         } else if self.room() < self.largest_group().min(self.segment_bytes / 16) {
             State::Full
-        } else if self.is_aged(UnixMicros::now()) {
+        } else if self.is_aged(clock::now()) {
             State::Aged
         } else {
             State::Ok
@@ -206,7 +206,7 @@ impl Stats {
         if self.no_space.load(Ordering::Relaxed) || wanted > self.room() {
             return Err(Refused::Full);
         }
-        if self.is_aged(UnixMicros::now()) {
+        if self.is_aged(clock::now()) {
             return Err(Refused::Aged);
         }
         if wanted > APPEND_QUEUE_BYTES_MAX as u64 {

@@ -5,6 +5,7 @@ use super::error::is_no_space;
 use super::segment;
 use super::shared::Shared;
 use super::storage::write_zeros;
+use crate::failpoint::{self, Point};
 use crate::planted::planted;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use std::io;
@@ -61,6 +62,7 @@ impl Tidy {
                 }
                 _ => {}
             }
+            failpoint::pass(Point::SegmentRemoved);
             if let Err(error) = self.shared.storage.sync_dir() {
                 self.shared.poison("fsync the folder", &error);
                 return true;

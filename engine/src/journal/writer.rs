@@ -9,7 +9,8 @@ use super::segment::{self, FIRST_GROUP_AT, Header};
 use super::shared::{Handed, SPARE_NAME, Segment, Shared};
 use super::storage::{File, write_all_at, write_zeros};
 use super::{CommitFailed, Group, group};
-use crate::model::GroupSeq;
+use crate::failpoint::{self, Point};
+use crate::model::{GroupSeq, clock};
 use crate::planted::planted;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -91,6 +92,7 @@ impl Writer {
         }
         drop(answering);
         if let Some(written) = written {
+            failpoint::pass(Point::GroupAnswered);
             self.publish(written);
         }
     }
@@ -101,7 +103,7 @@ impl Writer {
         let samples = entries
             .iter()
             .fold(0_u32, |sum, entry| sum.saturating_add(entry.samples));
-        let sealed_at = UnixMicros::now();
+        let sealed_at = clock::now();
         let place = group::Place {
             journal: self.shared.journal,
             segment: self.active.number,
@@ -115,6 +117,7 @@ impl Writer {
             }
             return Err(self.fail("write a group", &error));
         }
+        failpoint::pass(Point::GroupWritten);
         // Whatever its kind: after a failed fsync nobody knows what is on the disk.
         let synced = if planted("ack-before-fsync") {
             Ok(())
@@ -126,6 +129,7 @@ impl Writer {
         {
             return Err(self.poison("fdatasync a group", &error));
         }
+        failpoint::pass(Point::GroupSynced);
         self.shared.stats.commit.record(began.elapsed());
         self.active.offset += bytes.len() as u64;
         let seq = self.next_seq;
@@ -247,10 +251,12 @@ impl Writer {
             file.sync()
                 .map_err(|error| self.poison("fdatasync a segment's header", &error))?;
         }
+        failpoint::pass(Point::SegmentHeaded);
         shared
             .storage
             .rename(SPARE_NAME, &segment::file_name(number))
             .map_err(|error| self.fail("name a segment", &error))?;
+        failpoint::pass(Point::SegmentNamed);
         if !planted("name-not-durable") {
             shared
                 .storage

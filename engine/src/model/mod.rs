@@ -1,5 +1,6 @@
 //! The words that every stage uses: ids, keys and the clock's resolution.
 
+pub(crate) mod clock;
 pub mod ids;
 pub mod series;
 mod trace;

@@ -111,9 +111,15 @@ impl Engine {
 
     /// Another command of the same program with the same variables, to its end.
     pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        self.command_with(arguments, &[])
+    }
+
+    /// With more of them.
+    pub fn command_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Result<Output> {
         Command::new(engine_binary()?)
             .args(arguments)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(env.iter().copied())
             .output()
             .context("run fiber-engine")
     }

@@ -1,7 +1,7 @@
 //! The whole path of a sample by seed: requests as `admit` gets them, the journal on a disk that
 //! fails, the writer, and a database in memory. The engine is killed, machines lose power, the
-//! database crashes and loses commits, answers get lost; then all heals, everything drains, and
-//! the accounts must close.
+//! database crashes and loses commits, answers get lost, the wall clock jumps by days; then all
+//! heals, everything drains, and the accounts must close.
 //!
 //! One thread and a paused clock, so a seed fails again as it failed. Not here: sockets, SQL, and
 //! the journal's own threads, which have tests of their own.
@@ -10,6 +10,7 @@ mod life;
 mod model;
 mod oracle;
 
+use crate::model::clock;
 use crate::testing::disk::{FakeDisk, Fault};
 use crate::testing::random::Random;
 use life::Life;
@@ -30,6 +31,7 @@ struct World {
 }
 
 async fn schedule(seed: u64) {
+    clock::set_ahead(0);
     let mut random = Random::new(seed);
     let mut world = World {
         disk: FakeDisk::new(random.bits()),
@@ -83,6 +85,11 @@ impl World {
                     let most_ms = [6, 70, 3_000][self.random.below(3)];
                     let pause_ms = self.random.below(most_ms) as u64;
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                }
+                // Sometimes past the age at which what waits stops new pushes.
+                11 if self.random.one_in(4) => {
+                    let ahead_s = [-240, 0, 86_400, 561_600][self.random.below(4)];
+                    clock::set_ahead(ahead_s);
                 }
                 9 | 10 => self.model.flush(self.random.below(5)),
                 _ => life.push(&mut self.random, &mut self.oracle).await,
