@@ -454,6 +454,7 @@ mod tests {
         assert!(mistakes.contains("FIBER_TRUSTED_PROXIES") && mistakes.contains("proxy.example"));
     }
 
+    #[test]
     fn only_development_has_failpoints() {
         let with_point = |environment, point| {
             with(&[
