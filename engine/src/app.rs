@@ -7,7 +7,7 @@
 
 use crate::admin::health::{self, Health};
 use crate::admit::{Admit, BatchIds, RateLimiter};
-use crate::auth::{Authorizer, keys};
+use crate::auth::{Authorizer, keys, people};
 use crate::config::Config;
 use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
@@ -266,6 +266,12 @@ fn shared_limits(config: &Config) -> (Coordination, Arc<RateLimiter>) {
 /// Knows the revoked keys of the last run before anything is accepted.
 fn authorizer(tasks: &mut JoinSet<()>, config: &Config, drain: &Shutdown) -> Arc<Authorizer> {
     let authorizer = Arc::new(Authorizer::new(config));
+    let (_, known) = authorizer.users();
+    tasks.spawn(people::watch(
+        Arc::clone(known),
+        config.database.connection(),
+        drain.clone(),
+    ));
     if config.api_key_secret.is_some() {
         authorizer.revoked().restore(&config.data_dir);
         tasks.spawn(keys::watch(

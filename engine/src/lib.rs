@@ -26,6 +26,7 @@ pub mod accept;
 pub mod parse;
 
 pub mod admit;
+pub mod audit;
 pub mod auth;
 
 pub mod journal;

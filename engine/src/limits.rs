@@ -76,6 +76,51 @@ pub const COMMITTED_DRAIN_WAIT: Duration = Duration::from_secs(15);
 /// Threads of the tokio side at least: a writer and a query must not wait for each other.
 pub const TOKIO_THREADS_MIN: usize = 2;
 
+/// Users of the dashboard. All of them are in memory, and read again every two seconds: 80 KiB.
+pub const USERS_MAX: i64 = 1_000;
+/// Memory of one argon2id hash, and how often it is gone through: OWASP's first choice, some 30 ms.
+pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
+pub const PASSWORD_HASH_PASSES: u32 = 2;
+/// 38 MiB while people sign in, and two cores at most.
+pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
+/// Beyond it sign-ins get 503; the last in line waits a quarter of a second or so.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 16;
+/// Sessions with the database for signing in, refreshing and changing users, keys and nodes.
+pub const PEOPLE_DB_CONNECTIONS: usize = 4;
+/// How long one such request may take in all.
+pub const PEOPLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an access token is good.
+pub const ACCESS_LIFETIME: Duration = Duration::from_secs(600);
+/// A session that is not used ends after this…
+pub const SESSION_IDLE: Duration = Duration::from_secs(7 * 86_400);
+/// …and every session after this.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// A refresh token that was used is good for so long again: tabs that refresh at once, answers that
+/// were lost.
+pub const REFRESH_GRACE: Duration = Duration::from_secs(30);
+/// Live refresh tokens of one session: as many tabs may refresh within the grace.
+pub const REFRESH_SIBLINGS_MAX: i64 = 32;
+/// Browsers of one user; the oldest session ends for the next.
+pub const SESSIONS_PER_USER_MAX: i64 = 50;
+/// Failed sign-ins for one account from one address: five at once, then one in half a minute, which
+/// is 2,900 guesses a day…
+pub const LOGIN_PAIR_BURST: u32 = 5;
+pub const LOGIN_PAIR_EVERY: Duration = Duration::from_secs(30);
+/// …for one account from everywhere: fifty, then one in five seconds…
+pub const LOGIN_ACCOUNT_BURST: u32 = 50;
+pub const LOGIN_ACCOUNT_EVERY: Duration = Duration::from_secs(5);
+/// …and from one address, which may be a whole office: thirty, then one in five seconds.
+pub const LOGIN_ADDRESS_BURST: u32 = 30;
+pub const LOGIN_ADDRESS_EVERY: Duration = Duration::from_secs(5);
+const _: () = assert!(LOGIN_PAIR_BURST < LOGIN_ADDRESS_BURST);
+const _: () = assert!(LOGIN_ADDRESS_BURST < LOGIN_ACCOUNT_BURST);
+/// Some 150 bytes each. When all are in use, who is new shares one.
+pub const LOGIN_THROTTLE_ENTRIES_MAX: usize = 20_000;
+/// Failed sign-ins that the audit log takes: so many at once, then one each so often; the next entry
+/// tells how many were left out. 14,400 entries a day at the worst.
+pub const LOGIN_FAILED_AUDIT_BURST: u32 = 30;
+pub const LOGIN_FAILED_AUDIT_EVERY: Duration = Duration::from_secs(6);
+
 /// Connections of the query side at once: browsers, dashboards, scrapers, and probes that asked for
 /// something else before they pushed. Each costs one task and some 16 KiB of buffers.
 pub const QUERY_CONNECTIONS_MAX: usize = 2_048;

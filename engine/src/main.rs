@@ -2,13 +2,14 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use fiber_contract::UnixMicros;
-use fiber_contract::access::{KeyView, NewKey};
 use fiber_engine::auth::keys::KeyStore;
+use fiber_engine::auth::people::Users;
 use fiber_engine::{app, config, journal, schema, telemetry};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+mod commands;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,33 +48,16 @@ enum Command {
     CheckConfig,
     /// Keys of single probes. A running engine refuses a revoked one within five seconds.
     #[command(subcommand)]
-    Key(KeyCommand),
+    Key(commands::KeyCommand),
+    /// People who sign in to the dashboard. A running engine knows a change within five seconds.
+    #[command(subcommand)]
+    User(commands::UserCommand),
+    /// The record of who changed what.
+    #[command(subcommand)]
+    Audit(commands::AuditCommand),
     /// Look into a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum KeyCommand {
-    /// Print a new key on standard output, the only time that it is told. A node has at most two
-    /// live keys: the one in use, and the one that replaces it.
-    Issue {
-        /// The one node for which the key may push.
-        node_id: String,
-        /// Days until it expires; never when not given.
-        #[arg(long)]
-        days: Option<u32>,
-    },
-    /// One line for each key: id, node, made, expires, revoked.
-    List {
-        /// Of this node only.
-        node_id: Option<String>,
-    },
-    /// Make a key good no more.
-    Revoke {
-        /// As `issue` and `list` tell it.
-        key_id: uuid::Uuid,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,7 +118,18 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Key(command) => {
             let config = config::load(&config::process_environment)?;
-            runtime()?.block_on(key(&KeyStore::new(&config), command))?;
+            runtime()?.block_on(commands::key(&KeyStore::new(&config), command))?;
+        }
+        Command::User(command) => {
+            let config = config::load(&config::process_environment)?;
+            let users = Users::new(config.database.connection());
+            runtime()?.block_on(commands::user(&users, command))?;
+        }
+        Command::Audit(command) => {
+            let config = config::load(&config::process_environment)?;
+            let database = config.database.connection();
+            let whole = runtime()?.block_on(commands::audit(&database, command))?;
+            return Ok(ExitCode::from(if whole { 0 } else { EXIT_DAMAGED }));
         }
         Command::Journal(JournalCommand::Inspect { dir, groups }) => {
             let mut out = WhileRead(Some(std::io::stdout().lock()));
@@ -144,43 +139,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn key(store: &KeyStore, command: KeyCommand) -> anyhow::Result<()> {
-    match command {
-        KeyCommand::Issue { node_id, days } => {
-            let new = NewKey {
-                node_id,
-                expires_in_days: days,
-            };
-            let issued = store.issue(&new).await?;
-            complain(&line(&issued.view));
-            writeln!(std::io::stdout(), "{}", issued.key)?;
-        }
-        KeyCommand::List { node_id } => {
-            let mut out = std::io::stdout().lock();
-            for view in store.list(node_id.as_deref()).await? {
-                writeln!(out, "{}", line(&view))?;
-            }
-        }
-        KeyCommand::Revoke { key_id } => {
-            let view = store.revoke(key_id).await?;
-            writeln!(std::io::stdout(), "{}", line(&view))?;
-        }
-    }
-    Ok(())
-}
-
-fn line(view: &KeyView) -> String {
-    let at = |instant: Option<UnixMicros>, never| instant.map_or(never, |at| at.to_string());
-    format!(
-        "{}  {}  made {}  expires {}  revoked {}",
-        view.key_id,
-        view.node_id,
-        view.created_at,
-        at(view.expires_at, "never".to_owned()),
-        at(view.revoked_at, "no".to_owned()),
-    )
 }
 
 /// A reader such as `head` may leave early. The rest is looked at all the same, because the exit code

@@ -20,6 +20,7 @@ mod ledger;
 mod limits;
 mod outage;
 mod page;
+mod people;
 mod probe;
 mod quarantine;
 mod query;

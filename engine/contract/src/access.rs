@@ -29,6 +29,11 @@ impl Role {
             Self::Admin => "ADMIN",
         }
     }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Viewer, Self::Operator, Self::Admin];
+        all.into_iter().find(|role| role.as_str() == name)
+    }
 }
 
 /// `POST /api/auth/login`.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod account;
+pub mod audit;
 pub mod error;
 pub mod geo;
 pub mod hex;

@@ -30,3 +30,8 @@ pub const SKETCH_POINTS_MAX: usize = 720;
 
 /// `probe_type` when a sample names none.
 pub const PROBE_TYPE_DEFAULT: &str = "ping";
+
+/// Of a user of the dashboard, as people type it; no rule asks for kinds of characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+pub const PASSWORD_BYTES_MAX: usize = 256;
+pub const USER_NAME_BYTES_MAX: usize = 64;

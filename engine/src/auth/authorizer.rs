@@ -3,12 +3,14 @@
 use super::jwt::JwtKeys;
 use super::keys::{KeySecrets, Revoked};
 use super::memo::Memo;
+use super::people::{Access, AccessKeys, Known};
 use super::principal::{Denied, Principal};
 use super::secret::FederationSecrets;
 use super::signed::{Nonces, SignatureFields, Signed};
 use crate::config::{Config, Environment};
 use fiber_contract::UnixMicros;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use fiber_contract::access::ACCESS_COOKIE;
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use std::sync::Arc;
 
 /// One per process, shared by all cores and by the query side.
@@ -20,6 +22,8 @@ pub struct Authorizer {
     keys: Option<KeySecrets>,
     revoked: Arc<Revoked>,
     jwt_keys: Option<JwtKeys>,
+    access_keys: AccessKeys,
+    known: Arc<Known>,
     nonces: Nonces,
 }
 
@@ -40,6 +44,8 @@ impl Authorizer {
             keys: KeySecrets::of(config),
             revoked: Arc::default(),
             jwt_keys: config.jwt_keys.clone(),
+            access_keys: AccessKeys::of(config),
+            known: Arc::default(),
             nonces: Nonces::default(),
         }
     }
@@ -52,7 +58,7 @@ impl Authorizer {
     ) -> Result<Arc<Principal>, Denied> {
         let field = authorization.ok_or(Denied::Unknown)?;
         // Read first: what is revoked while this is judged makes the memo stale, not wrong.
-        let generation = self.revoked.generation();
+        let generation = self.revoked.generation() + self.known.generation();
         if let Some(principal) = memo.recall(field, generation) {
             return Ok(principal);
         }
@@ -63,14 +69,34 @@ impl Authorizer {
         Ok(principal)
     }
 
-    /// Who asks. A token that is wrong is refused in development too.
+    /// Who asks. A token that is wrong is refused in development too. Without an Authorization field
+    /// a browser's cookie counts, for access tokens of users alone.
     pub fn asker(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
-        if self.open && !headers.contains_key(AUTHORIZATION) {
-            return Ok(Principal::Anonymous);
+        if headers.contains_key(AUTHORIZATION) {
+            let field = authorization(headers).ok_or(Denied::Unknown)?;
+            let token = bearer(field).ok_or(Denied::Unknown)?;
+            return Ok(self.holder(token)?.principal);
         }
-        let field = authorization(headers).ok_or(Denied::Unknown)?;
-        let token = bearer(field).ok_or(Denied::Unknown)?;
-        Ok(self.holder(token)?.principal)
+        match cookie(headers, ACCESS_COOKIE)? {
+            Some(token) => Ok(self.user(token.as_bytes())?.principal),
+            None if self.open => Ok(Principal::Anonymous),
+            None => Err(Denied::Unknown),
+        }
+    }
+
+    /// The user's token behind a request, if it was one and was signed here, good or ended.
+    pub(crate) fn access(&self, headers: &HeaderMap) -> Option<Access> {
+        let token = match authorization(headers) {
+            Some(field) => bearer(field)?,
+            None => cookie(headers, ACCESS_COOKIE).ok()??.as_bytes(),
+        };
+        self.access_keys.verify(token)
+    }
+
+    /// For what goes on for long after it was allowed: whether the user is still who it was. A token
+    /// that merely expired meanwhile ends nothing.
+    pub(crate) fn still(&self, access: Option<&Access>) -> bool {
+        access.is_none_or(|access| self.known.judge(access).is_ok())
     }
 
     /// What a head claims to be signed, judged by form and clock; `None` when it is not signed.
@@ -99,6 +125,9 @@ impl Authorizer {
     fn holder(&self, token: &[u8]) -> Result<Grant, Denied> {
         if KeySecrets::is_key(token) {
             return self.probe(token);
+        }
+        if AccessKeys::is_access(token) {
+            return self.user(token);
         }
         if self.federation.matches(token) {
             return Ok(Grant {
@@ -131,6 +160,28 @@ impl Authorizer {
         }
     }
 
+    fn user(&self, token: &[u8]) -> Result<Grant, Denied> {
+        let access = self.access_keys.verify(token).ok_or(Denied::Unknown)?;
+        if access.expires_at <= UnixMicros::now() {
+            return Err(Denied::Unknown);
+        }
+        let (name, role) = self.known.judge(&access)?;
+        Ok(Grant {
+            principal: Principal::User { name, role },
+            until: Some(access.expires_at),
+        })
+    }
+
+    /// What signs access tokens, and what is known of users; `people` keeps it fresh.
+    pub(crate) fn users(&self) -> (&AccessKeys, &Arc<Known>) {
+        (&self.access_keys, &self.known)
+    }
+
+    /// A key that this engine revoked itself.
+    pub(crate) fn note_revoked(&self, key_id: uuid::Uuid) {
+        self.revoked.note(key_id);
+    }
+
     /// Which keys are good no more; `keys::watch` keeps it fresh.
     pub fn revoked(&self) -> &Arc<Revoked> {
         &self.revoked
@@ -145,6 +196,26 @@ pub fn authorization(headers: &HeaderMap) -> Option<&[u8]> {
         (Some(only), None) => Some(only.as_bytes()),
         _ => None,
     }
+}
+
+/// The one value of a cookie. Of two, one may come from a page beside ours: none is believed.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Denied> {
+    let mut found = None;
+    for field in headers.get_all(COOKIE) {
+        for pair in field.as_bytes().split(|byte| *byte == b';') {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes());
+            let Some(value) = value.and_then(|rest| rest.strip_prefix(b"=")) else {
+                continue;
+            };
+            if found.replace(value).is_some() {
+                return Err(Denied::Unknown);
+            }
+        }
+    }
+    let text = found
+        .filter(|value| !value.is_empty())
+        .map(std::str::from_utf8);
+    text.transpose().map_err(|_| Denied::Unknown)
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, 11.1).

@@ -10,11 +10,14 @@
 mod authorizer;
 mod jwt;
 pub mod keys;
+pub(crate) mod lease;
 mod memo;
+pub mod people;
 mod principal;
 mod secret;
 mod signed;
 
+pub(crate) use authorizer::cookie;
 pub use authorizer::{Authorizer, authorization};
 pub use jwt::JwtKeys;
 pub use memo::Memo;

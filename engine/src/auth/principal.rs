@@ -1,5 +1,6 @@
 //! The one behind a request.
 
+use crate::audit::Actor;
 use fiber_contract::ErrorCode;
 use fiber_contract::access::Role;
 
@@ -28,8 +29,8 @@ pub enum Denied {
     /// 403: the token is good, and not for this.
     #[error("the token does not allow this")]
     Forbidden,
-    /// 503: a key that may have been revoked, as far as this engine can know yet.
-    #[error("keys cannot be checked yet; try again shortly")]
+    /// 503: a key or a user's token that may have been revoked, as far as this engine can know yet.
+    #[error("keys and users cannot be checked yet; try again shortly")]
     Unchecked,
 }
 
@@ -53,12 +54,33 @@ impl Principal {
         }
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Federation => "federation",
+            Self::Anonymous => "anonymous",
+            Self::Probe { node_id } => node_id,
+            Self::Service { subject, .. } => subject,
+            Self::User { name, .. } => name,
+        }
+    }
+
+    /// Who it is for the audit log. Probes and the federation change nothing that is written there.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::User { name, .. } => Actor::User(name.clone()),
+            Self::Service { subject, .. } => Actor::Service(subject.clone()),
+            Self::Federation | Self::Probe { .. } | Self::Anonymous => Actor::Nobody,
+        }
+    }
+
     /// Fine for a route that asks for `least`.
     pub fn require(&self, least: Role) -> Result<(), Denied> {
-        if self.role().is_some_and(|role| role >= least) {
-            Ok(())
-        } else {
-            Err(Denied::Forbidden)
+        match self {
+            _ if self.role().is_some_and(|role| role >= least) => Ok(()),
+            // There is no token that could be too weak.
+            Self::Anonymous => Err(Denied::Unknown),
+            _ => Err(Denied::Forbidden),
         }
     }
 
@@ -111,7 +133,7 @@ mod tests {
         use Denied::{Forbidden, Unknown};
         // Viewer, operator, admin, push.
         let table = [
-            [Ok(()), Err(Forbidden), Err(Forbidden), Err(Unknown)],
+            [Ok(()), Err(Unknown), Err(Unknown), Err(Unknown)],
             [Err(Forbidden), Err(Forbidden), Err(Forbidden), Ok(())],
             [Ok(()), Err(Forbidden), Err(Forbidden), Ok(())],
             [Ok(()), Err(Forbidden), Err(Forbidden), Err(Forbidden)],

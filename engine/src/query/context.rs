@@ -9,6 +9,8 @@ use super::live::Hub;
 use super::openapi::Description;
 use crate::admin::health::Health;
 use crate::admit::{ForwardedFor, Origin, RateLimiter};
+use crate::auth::keys::KeyStore;
+use crate::auth::people::People;
 use crate::auth::{Authorizer, Denied, Principal};
 use crate::config::Config;
 use crate::coordination::Coordination;
@@ -69,6 +71,8 @@ pub struct Parts {
 
 pub struct Context {
     pub(crate) parts: Parts,
+    pub(crate) people: People,
+    pub(crate) keys: KeyStore,
     pub(crate) cors: Cors,
     pub(crate) description: Description,
     pub(crate) started_at: UnixMicros,
@@ -78,7 +82,11 @@ pub struct Context {
 
 impl Context {
     pub fn new(parts: Parts) -> Arc<Self> {
+        let (access_keys, known) = parts.authorizer.users();
+        let people = People::new(&parts.config, access_keys.clone(), Arc::clone(known));
         Arc::new(Self {
+            keys: KeyStore::with(&parts.config, people.leases().clone()),
+            people,
             cors: Cors::new(&parts.config.cors_origins),
             description: Description::default(),
             started_at: UnixMicros::now(),
@@ -104,7 +112,6 @@ impl Context {
     }
 
     /// The address behind our own proxies, for limits and logs.
-    #[expect(dead_code, reason = "for the login's own limit")]
     pub(crate) fn client(&self, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
         self.limiter.client(origin(headers, peer))
     }

@@ -1,6 +1,7 @@
 //! Why a query was not answered, and which status that is.
 
-use crate::auth::Denied;
+use crate::auth::people;
+use crate::auth::{Denied, keys};
 use fiber_contract::ErrorCode;
 use std::time::Duration;
 
@@ -14,6 +15,14 @@ pub(crate) enum Error {
         "no batch with the id {0} is known; receipts are kept for batches that came with X-Batch-ID"
     )]
     NoBatch(String),
+    #[error("the body must be application/json")]
+    NotJson,
+    #[error("a request with cookies must come from the dashboard's own page")]
+    ForeignPage,
+    #[error(transparent)]
+    People(people::Error),
+    #[error(transparent)]
+    Keys(keys::Error),
     #[error("the body is not the JSON that belongs here: {0}")]
     BadJson(String),
     #[error("the body ended early")]
@@ -54,6 +63,8 @@ pub(crate) enum DatabaseError {
     Query(#[from] tokio_postgres::Error),
     #[error("no answer within the deadline")]
     Deadline,
+    #[error(transparent)]
+    Writer(#[from] crate::copy::Error),
     #[error("the last check found it away")]
     KnownDown,
 }
@@ -77,6 +88,10 @@ impl Error {
             Self::TargetTooLong => ErrorCode::UriTooLong,
             Self::BadHead(_) | Self::BadJson(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
             Self::BodyTooSlow => ErrorCode::RequestTimeout,
+            Self::NotJson => ErrorCode::UnsupportedMedia,
+            Self::ForeignPage => ErrorCode::Forbidden,
+            Self::People(error) => of_people(error),
+            Self::Keys(error) => of_keys(error),
             Self::Expectation => ErrorCode::ExpectationFailed,
             Self::Parameter { .. } => ErrorCode::InvalidMetric,
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
@@ -97,6 +112,51 @@ impl Error {
                 | Self::BodyBroken
                 | Self::BodyTooSlow
         )
+    }
+}
+
+const fn of_people(error: &people::Error) -> ErrorCode {
+    use people::Error as E;
+    match error {
+        E::Refused | E::Ended => ErrorCode::InvalidToken,
+        E::Throttled { .. } => ErrorCode::RateLimited,
+        E::Field { .. } => ErrorCode::InvalidMetric,
+        E::NoUser(_) => ErrorCode::NotFound,
+        E::Exists(_) | E::LastAdmin(_) | E::Full { .. } => ErrorCode::Conflict,
+        E::Busy | E::Deadline | E::Database(_) => ErrorCode::Overloaded,
+        E::Hash(_) => ErrorCode::Internal,
+    }
+}
+
+const fn of_keys(error: &keys::Error) -> ErrorCode {
+    use keys::Error as E;
+    match error {
+        E::NodeId(_) | E::Days { .. } => ErrorCode::InvalidMetric,
+        E::NoSecret | E::TwoLive { .. } => ErrorCode::Conflict,
+        E::Unknown(_) => ErrorCode::NotFound,
+        E::Deadline | E::Database(_) => ErrorCode::Overloaded,
+    }
+}
+
+/// What the database said is for the log, not for the one who asks.
+impl From<people::Error> for Error {
+    fn from(error: people::Error) -> Self {
+        match error {
+            people::Error::Database(cause) => Self::Database(cause.into()),
+            people::Error::Deadline => Self::Database(DatabaseError::Deadline),
+            people::Error::Hash(_) => Self::Internal(Box::new(error)),
+            other => Self::People(other),
+        }
+    }
+}
+
+impl From<keys::Error> for Error {
+    fn from(error: keys::Error) -> Self {
+        match error {
+            keys::Error::Database(cause) => Self::Database(cause.into()),
+            keys::Error::Deadline => Self::Database(DatabaseError::Deadline),
+            other => Self::Keys(other),
+        }
     }
 }
 

@@ -10,10 +10,14 @@
 //! - Percentiles come from raw values or merged sketches, never from percentiles.
 //! - Statements carry bound parameters only.
 //!
-//! It deliberately does not write: the pool's sessions are read-only, and pushes that arrive here
-//! go to the same service that the cores use (`ingest::IngestService`).
+//! It deliberately does not write samples: the pool's sessions are read-only, and pushes that arrive
+//! here go to the same service that the cores use (`ingest::IngestService`). What people change (users,
+//! keys, nodes) goes to the writer's database by sessions of their own, with an entry in the audit log.
 
 pub mod assets;
+mod audit;
+mod auth;
+mod body;
 mod connection;
 mod context;
 mod cors;
@@ -31,10 +35,12 @@ mod receipt;
 pub(crate) mod respond;
 mod rewind;
 mod router;
+mod same_site;
 mod series;
 mod service;
 pub mod sql;
 mod summary;
+mod users;
 mod write_deadline;
 
 pub use connection::serve_connection;

@@ -1,6 +1,7 @@
 //! Answers: the body type, the frames around data and errors, and the trace id.
 
 use super::error::Error;
+use crate::auth::people;
 use crate::model::TraceId;
 use bytes::Bytes;
 use fiber_contract::ErrorBody;
@@ -103,6 +104,14 @@ pub(crate) fn answer<T: Serialize>(data: T, meta: Meta) -> Result<Response<Body>
     )
 }
 
+pub(crate) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::EMPTY);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 pub(crate) fn error(error: &Error, trace_id: &TraceId) -> Response<Body> {
     let code = error.code();
     match error {
@@ -134,6 +143,9 @@ pub(crate) fn error(error: &Error, trace_id: &TraceId) -> Response<Body> {
     }
     if let Error::TooManyUnknown { wait } = error {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    }
+    if let Error::People(people::Error::Throttled { retry_after }) = error {
+        headers.insert(RETRY_AFTER, (retry_after.as_secs() + 1).into());
     }
     if error.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -27,6 +27,19 @@ pub(crate) enum Route<'a> {
     Scrape,
     OpenApi,
     Docs,
+    Audit,
+    Login,
+    Refresh,
+    Logout,
+    Me,
+    Users,
+    User {
+        encoded_name: &'a str,
+    },
+    Keys,
+    Key {
+        id: &'a str,
+    },
     Ingest(IngestRoute),
     /// The dashboard's files; the path is judged by `assets`.
     Asset {
@@ -34,7 +47,7 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 15] = [
+const EXACT: [(&str, Route<'static>); 22] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
     ("/api/metrics/series", Route::Series),
@@ -47,6 +60,13 @@ const EXACT: [(&str, Route<'static>); 15] = [
     ("/api/openapi.json", Route::OpenApi),
     ("/api/docs", Route::Docs),
     ("/api/live", Route::Live),
+    ("/api/auth/login", Route::Login),
+    ("/api/auth/refresh", Route::Refresh),
+    ("/api/auth/logout", Route::Logout),
+    ("/api/auth/me", Route::Me),
+    ("/api/users", Route::Users),
+    ("/api/keys", Route::Keys),
+    ("/api/audit", Route::Audit),
     ("/metrics", Route::Scrape),
     ("/api/push", Route::Ingest(IngestRoute::Push)),
     ("/api/ingest", Route::Ingest(IngestRoute::Ingest)),
@@ -54,24 +74,32 @@ const EXACT: [(&str, Route<'static>); 15] = [
 /// What stands for the one segment that follows.
 const NAME: &str = "{id}";
 type Member = for<'a> fn(&'a str) -> Route<'a>;
-const MEMBERS: [(&str, Member); 2] = [
+const MEMBERS: [(&str, Member); 4] = [
     ("/api/nodes/{id}", |encoded_id| Route::Node { encoded_id }),
     ("/api/batches/{id}", |id| Route::Batch { id }),
+    ("/api/users/{id}", |encoded_name| Route::User {
+        encoded_name,
+    }),
+    ("/api/keys/{id}", |id| Route::Key { id }),
 ];
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
+const READ_AND_ADD: &str = "GET, HEAD, POST";
 
 impl Route<'_> {
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Ingest(_) | Self::Heartbeat => WRITE,
+            Self::Ingest(_) | Self::Heartbeat | Self::Login | Self::Refresh | Self::Logout => WRITE,
+            Self::Users | Self::Keys => READ_AND_ADD,
+            Self::User { .. } => "PATCH, DELETE",
+            Self::Key { .. } => "DELETE",
             _ => READ,
         }
     }
 
     /// What one must be at least. Without a token are answered: liveness, the API's description,
-    /// the dashboard's shell, and what probes send, who have rights of their own.
+    /// the dashboard's shell, the way in and out, and what probes send, who have rights of their own.
     pub(crate) fn least_role(self, method: &Method) -> Option<Role> {
         match self {
             Self::Status
@@ -79,7 +107,14 @@ impl Route<'_> {
             | Self::Docs
             | Self::Asset { .. }
             | Self::Heartbeat
+            | Self::Login
+            | Self::Refresh
+            | Self::Logout
+            | Self::Me
             | Self::Ingest(_) => None,
+            Self::Users | Self::User { .. } | Self::Keys | Self::Key { .. } | Self::Audit => {
+                Some(Role::Admin)
+            }
             _ if *method == Method::GET || *method == Method::HEAD => Some(Role::Viewer),
             // What changes something is for operators, unless its route says otherwise above.
             _ => Some(Role::Operator),
@@ -162,7 +197,16 @@ mod tests {
             .collect();
         assert_eq!(
             written,
-            ["/api/probe/heartbeat", "/api/push", "/api/ingest"]
+            [
+                "/api/probe/heartbeat",
+                "/api/auth/login",
+                "/api/auth/refresh",
+                "/api/auth/logout",
+                "/api/users",
+                "/api/keys",
+                "/api/push",
+                "/api/ingest"
+            ]
         );
     }
 
@@ -219,6 +263,10 @@ mod tests {
                 "/api/probe/heartbeat",
                 "/api/openapi.json",
                 "/api/docs",
+                "/api/auth/login",
+                "/api/auth/refresh",
+                "/api/auth/logout",
+                "/api/auth/me",
                 "/api/push",
                 "/api/ingest"
             ]

@@ -9,8 +9,11 @@ use super::openapi;
 use super::params::Params;
 use super::respond::{self, Body};
 use super::router::{Route, resolve};
-use super::{assets, federation, ledger, nodes, raw, receipt, series, summary};
+use super::{
+    assets, audit, auth, federation, ledger, nodes, raw, receipt, same_site, series, summary, users,
+};
 use crate::admin::{health, scrape};
+use crate::audit::Actor;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::model::TraceId;
 use hyper::body::Incoming;
@@ -34,9 +37,16 @@ pub(super) async fn handle(
         respond::mark(&trace_id, &mut response);
         return Ok(response);
     }
+    let headers = request.headers().clone();
     let mut response = match dispatch(request, peer, &context, &trace_id).await {
         Ok(response) => response,
-        Err(error) => respond::error(&error, &trace_id),
+        Err(error) => {
+            let mut response = respond::error(&error, &trace_id);
+            if auth::ends_session(&error, &headers) {
+                auth::forget(&context, &mut response);
+            }
+            response
+        }
     };
     cors::mark(&context.cors, origin, &mut response);
     respond::mark(&trace_id, &mut response);
@@ -52,9 +62,13 @@ async fn dispatch(
     judge_head(&request)?;
     let uri = request.uri().clone();
     let route = resolve(request.method(), uri.path())?;
+    let gives_cookies = matches!(route, Route::Login | Route::Refresh | Route::Logout);
+    same_site::judge(request.method(), request.headers(), gives_cookies)?;
+    let mut actor = Actor::Nobody;
     if let Some(least) = route.least_role(request.method()) {
         let principal = context.asker(request.headers(), peer)?;
         principal.require(least)?;
+        actor = principal.actor();
     }
     match route {
         Route::Ingest(route) => ingest::handle(route, request, peer, context, trace_id).await,
@@ -74,6 +88,15 @@ async fn dispatch(
         Route::Cluster => summary::cluster(context, &Params::parse(uri.query())?).await,
         Route::Federation => federation::status(context),
         Route::Heartbeat => federation::heartbeat(context, request).await,
+        Route::Audit => audit::page(context, &Params::parse(uri.query())?).await,
+        Route::Login => auth::login(context, request, peer).await,
+        Route::Refresh => auth::refresh(context, request.headers()).await,
+        Route::Logout => auth::logout(context, request.headers()).await,
+        Route::Me => auth::me(context, request.headers(), peer),
+        Route::Users => users::users(context, request, &actor).await,
+        Route::User { encoded_name } => users::user(context, encoded_name, request, &actor).await,
+        Route::Keys => users::keys(context, request, &actor).await,
+        Route::Key { id } => users::key(context, id, &actor).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
     }
 }

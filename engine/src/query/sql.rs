@@ -37,6 +37,14 @@ pub fn pool(database: &Database) -> Result<Pool, deadpool_postgres::BuildError> 
         .build()
 }
 
+/// The writer's database, by the last look of its check.
+pub(super) fn refuse_if_down(context: &Context) -> Result<(), DatabaseError> {
+    if context.health.database_is_known_down() {
+        return Err(DatabaseError::KnownDown);
+    }
+    Ok(())
+}
+
 /// A connection from the pool. Every wait on it has an end; one that was not over by then takes the
 /// connection with it, because the next user would wait for the same answer.
 pub(crate) struct Session {
@@ -54,8 +62,8 @@ impl Session {
     /// a crowd of requests does not sit out the deadline. A read host of its own is not judged by
     /// the writer's.
     pub(crate) async fn for_request(context: &Context) -> Result<Self, DatabaseError> {
-        if context.config.database.read_host.is_none() && context.health.database_is_known_down() {
-            return Err(DatabaseError::KnownDown);
+        if context.config.database.read_host.is_none() {
+            refuse_if_down(context)?;
         }
         Self::open(&context.pool).await
     }

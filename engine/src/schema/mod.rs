@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "V0007__refusals.sql",
     8 "V0008__batch_answers.sql",
     9 "V0009__probe_keys.sql",
+    10 "V0010__people.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";

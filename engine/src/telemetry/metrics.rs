@@ -72,7 +72,7 @@ pub const REFUSED_STATUS: [u16; 13] = [
     400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 0,
 ];
 
-/// Every code, in the order of `IngestCounters::refused_by_code`.
+/// Every code that a push may get, in the order of `IngestCounters::refused_by_code`.
 const REFUSED_CODES: [ErrorCode; 19] = [
     ErrorCode::MalformedBatch,
     ErrorCode::MissingBatchId,

@@ -6,8 +6,9 @@ use crate::process::{Launch, Lifetime, Running, Signal};
 use crate::scratch::Scratch;
 use crate::{engine_binary, logs};
 use anyhow::{Context, Result, bail};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,22 @@ impl Engine {
             .envs(env.iter().copied())
             .output()
             .context("run fiber-engine")
+    }
+
+    /// The same, with this on its standard input.
+    pub fn command_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<Output> {
+        let mut child = Command::new(engine_binary()?)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("run fiber-engine")?;
+        let mut stdin = child.stdin.take().context("its standard input")?;
+        stdin.write_all(input).context("write to fiber-engine")?;
+        drop(stdin);
+        child.wait_with_output().context("wait for fiber-engine")
     }
 
     pub fn await_ready(&self, limit: Duration) -> Result<()> {

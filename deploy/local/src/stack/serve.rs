@@ -1,14 +1,15 @@
 //! The engine of the stack.
 
 use super::component::{Component, fingerprint};
-use super::settings::{Settings, url_of};
+use super::settings::{ADMIN_PASSWORD, Settings, url_of};
 use crate::process::{Launch, Running, Signal};
 use crate::progress::Step;
 use crate::servers::is_free;
 use crate::{build, engine_binary, http, logs, paths};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,7 @@ pub(super) fn ensure(settings: &mut Settings) -> Result<String> {
     }
     step.detail("migrate");
     migrate(&launch)?;
+    add_admin(&launch, settings)?;
     step.detail("wait until it serves");
     let running = Component::Engine.start(&launch, &fingerprint)?;
     await_ready(&url, Some(&running))?;
@@ -71,6 +73,35 @@ fn migrate(launch: &Launch) -> Result<()> {
             "fiber-engine migrate failed ({}):\n{}{}",
             output.status,
             String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// Somebody must be able to sign in; a later password is not touched.
+fn add_admin(launch: &Launch, settings: &Settings) -> Result<()> {
+    let password = settings
+        .get(ADMIN_PASSWORD)
+        .with_context(|| format!("{ADMIN_PASSWORD} is not known yet"))?;
+    let mut child = Command::new(&launch.program)
+        .args(["user", "add", "admin", "--role", "ADMIN", "--if-absent"])
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&launch.working_dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("run fiber-engine user add")?;
+    let stdin = child.stdin.take();
+    stdin
+        .context("its standard input")?
+        .write_all(password.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "fiber-engine user add failed ({}):\n{}",
+            output.status,
             String::from_utf8_lossy(&output.stderr)
         );
     }

@@ -16,6 +16,9 @@ const LIMITS: [(&str, &str); 3] = [
     ("RATE_LIMIT_GLOBAL_MAX", "1000000"),
 ];
 
+/// Of the user `admin`, whom `make up` adds. Nothing reads it later: the database has a hash.
+pub(super) const ADMIN_PASSWORD: &str = "FIBER_ADMIN_PASSWORD";
+
 /// Secrets that are drawn once and kept.
 const SECRETS: [&str; 2] = ["FEDERATION_SECRET", "API_KEY_SECRET"];
 
@@ -81,6 +84,7 @@ impl Settings {
     }
 
     pub fn keep_secrets(&mut self) -> Result<()> {
+        self.keep(ADMIN_PASSWORD, || Ok(random_secret()))?;
         for name in SECRETS {
             self.keep(name, || Ok(random_secret()))?;
         }

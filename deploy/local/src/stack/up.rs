@@ -31,6 +31,7 @@ fn print_places(settings: &Settings, url: &str) {
     let state = paths::state_dir();
     println!();
     println!("  dashboard  {url}/");
+    println!("  sign in    as admin, with FIBER_ADMIN_PASSWORD of the settings");
     println!("  status     {url}/api/status");
     println!("  metrics    {url}/metrics");
     println!("  database   make psql");

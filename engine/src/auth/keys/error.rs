@@ -12,6 +12,14 @@ pub enum Error {
     Unknown(uuid::Uuid),
     #[error("a key expires after 1 to {most} days")]
     Days { most: u32 },
+    #[error("the database did not answer in time")]
+    Deadline,
     #[error(transparent)]
     Database(#[from] crate::copy::Error),
+}
+
+impl From<crate::auth::lease::Late> for Error {
+    fn from(_: crate::auth::lease::Late) -> Self {
+        Self::Deadline
+    }
 }

@@ -50,6 +50,15 @@ impl Revoked {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// One more, where a list is known; where none is, no key is good yet.
+    pub(in crate::auth) fn note(&self, id: Uuid) {
+        let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ids) = ids.as_mut() {
+            ids.insert(id);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Takes what the last run knew; a file that is not there, or torn, is no list.
     pub fn restore(&self, data_dir: &Path) {
         let Ok(text) = std::fs::read_to_string(data_dir.join(FILE)) else {
@@ -179,5 +188,12 @@ mod tests {
         revoked.add(HashSet::from([Uuid::from_u128(1)]));
         assert!(revoked.generation() > before);
         assert_eq!(revoked.contains(Uuid::from_u128(1)), Some(true));
+        let before = revoked.generation();
+        revoked.note(Uuid::from_u128(2));
+        assert!(revoked.generation() > before);
+        assert_eq!(revoked.contains(Uuid::from_u128(2)), Some(true));
+        let unread = Revoked::default();
+        unread.note(Uuid::from_u128(1));
+        assert_eq!(unread.contains(Uuid::from_u128(3)), None, "one is no list");
     }
 }

@@ -1,11 +1,11 @@
-//! Issuing, listing and revoking: rare, so each opens a session of its own with the writer's database.
+//! Issuing, listing and revoking, with the writer's database; for the routes and for the commands.
 
 use super::error::Error;
 use super::token::{KeySecrets, ProbeKey};
+use crate::audit::{self, Action, Actor, Detail};
+use crate::auth::lease::{Leases, in_time};
 use crate::config::Config;
 use crate::copy::instant::PgInstant;
-use crate::copy::session::Session;
-use crate::model::NodeKey;
 use crate::parse::check_node_id;
 use fiber_contract::UnixMicros;
 use fiber_contract::access::{IssuedKey, KeyView, NewKey};
@@ -15,7 +15,6 @@ use uuid::Uuid;
 const LIVE_MAX: i64 = 2;
 const DAYS_MAX: u32 = 3_650;
 
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const ISSUE: &str = "INSERT INTO probe_keys (key_id, node_id, expires_at)
     SELECT $1, $2, $3 WHERE $4 >
         (SELECT count(*) FROM probe_keys WHERE node_id = $2 AND revoked_at IS NULL
@@ -23,27 +22,32 @@ const ISSUE: &str = "INSERT INTO probe_keys (key_id, node_id, expires_at)
     RETURNING key_id, node_id, created_at, expires_at, revoked_at";
 const LIST: &str = "SELECT key_id, node_id, created_at, expires_at, revoked_at FROM probe_keys
     WHERE $1::text IS NULL OR node_id = $1 ORDER BY node_id, created_at, key_id LIMIT 10000";
-const REVOKE: &str =
-    "UPDATE probe_keys SET revoked_at = COALESCE(revoked_at, now()) WHERE key_id = $1
-    RETURNING key_id, node_id, created_at, expires_at, revoked_at";
+const REVOKE: &str = "UPDATE probe_keys k SET revoked_at = COALESCE(k.revoked_at, now())
+    FROM (SELECT key_id, revoked_at FROM probe_keys WHERE key_id = $1 FOR UPDATE) before
+    WHERE k.key_id = before.key_id
+    RETURNING k.key_id, k.node_id, k.created_at, k.expires_at, k.revoked_at, before.revoked_at";
 
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    database: tokio_postgres::Config,
+    leases: Leases,
     secrets: Option<KeySecrets>,
 }
 
 impl KeyStore {
     /// Without API_KEY_SECRET keys can be listed and revoked, and none issued.
     pub fn new(config: &Config) -> Self {
+        Self::with(config, Leases::new(config.database.connection()))
+    }
+
+    pub(crate) fn with(config: &Config, leases: Leases) -> Self {
         Self {
-            database: config.database.connection(),
+            leases,
             secrets: KeySecrets::of(config),
         }
     }
 
     /// The row is there before the key is known to anybody.
-    pub async fn issue(&self, new: &NewKey) -> Result<IssuedKey, Error> {
+    pub async fn issue(&self, actor: &Actor, new: &NewKey) -> Result<IssuedKey, Error> {
         let secrets = self.secrets.as_ref().ok_or(Error::NoSecret)?;
         check_node_id(&new.node_id).map_err(Error::NodeId)?;
         let key = ProbeKey {
@@ -51,53 +55,72 @@ impl KeyStore {
             node_id: new.node_id.clone(),
             expires_at: expiry(new.expires_in_days)?,
         };
-        let mut session = self.session().await?;
-        session.batch("begin", "BEGIN").await?;
-        // Two at once would each count without the other.
-        let lock = NodeKey::of(&key.node_id).0;
-        session
-            .query("lock the node's keys", LOCK, &[&lock])
-            .await?;
-        let expires_at = key.expires_at.map(PgInstant);
-        let rows = session
-            .query(
-                "issue a key",
-                ISSUE,
-                &[&key.id, &key.node_id, &expires_at, &LIVE_MAX],
-            )
-            .await?;
-        session.batch("commit", "COMMIT").await?;
-        let row = rows.first().ok_or_else(|| Error::TwoLive {
-            node_id: key.node_id.clone(),
-        })?;
-        Ok(IssuedKey {
-            view: view(row),
-            key: secrets.sign(&key),
+        in_time(async {
+            let mut lease = self.leases.open().await?;
+            let session = &mut *lease;
+            // Two at once would each count without the other; the audit log's lock is in the way.
+            let mut chain = audit::begin(session).await?;
+            let expires_at = key.expires_at.map(PgInstant);
+            let rows = session
+                .query(
+                    "issue a key",
+                    ISSUE,
+                    &[&key.id, &key.node_id, &expires_at, &LIVE_MAX],
+                )
+                .await?;
+            let row = rows.first().ok_or_else(|| Error::TwoLive {
+                node_id: key.node_id.clone(),
+            })?;
+            let detail = detail(key.id, &key.node_id);
+            chain
+                .append(session, actor, Action::KeyIssued, &detail)
+                .await?;
+            chain.commit(session).await?;
+            lease.done();
+            Ok(IssuedKey {
+                view: view(row),
+                key: secrets.sign(&key),
+            })
         })
+        .await
     }
 
     /// All keys, or those of one node; the oldest first.
     pub async fn list(&self, node_id: Option<&str>) -> Result<Vec<KeyView>, Error> {
-        let mut session = self.session().await?;
-        let rows = session.query("list keys", LIST, &[&node_id]).await?;
-        Ok(rows.iter().map(view).collect())
+        in_time(async {
+            let mut lease = self.leases.open().await?;
+            let rows = lease.query("list keys", LIST, &[&node_id]).await?;
+            lease.done();
+            Ok(rows.iter().map(view).collect())
+        })
+        .await
     }
 
     /// Once more changes nothing.
-    pub async fn revoke(&self, key_id: Uuid) -> Result<KeyView, Error> {
-        let mut session = self.session().await?;
-        let rows = session.query("revoke a key", REVOKE, &[&key_id]).await?;
-        rows.first().map(view).ok_or(Error::Unknown(key_id))
+    pub async fn revoke(&self, actor: &Actor, key_id: Uuid) -> Result<KeyView, Error> {
+        in_time(async {
+            let mut lease = self.leases.open().await?;
+            let session = &mut *lease;
+            let mut chain = audit::begin(session).await?;
+            let rows = session.query("revoke a key", REVOKE, &[&key_id]).await?;
+            let row = rows.first().ok_or(Error::Unknown(key_id))?;
+            let view = view(row);
+            if row.get::<_, Option<PgInstant>>(5).is_none() {
+                let detail = detail(key_id, &view.node_id);
+                chain
+                    .append(session, actor, Action::KeyRevoked, &detail)
+                    .await?;
+            }
+            chain.commit(session).await?;
+            lease.done();
+            Ok(view)
+        })
+        .await
     }
+}
 
-    async fn session(&self) -> Result<Session, Error> {
-        let session = Session::open(&self.database, "fiber-keys").await?;
-        // What was said to be revoked must outlive a crash of the server.
-        session
-            .batch("configure the session", "SET synchronous_commit = on")
-            .await?;
-        Ok(session)
-    }
+fn detail(key_id: Uuid, node_id: &str) -> Detail {
+    Detail::of("key_id", key_id.simple()).and("node_id", node_id)
 }
 
 fn expiry(days: Option<u32>) -> Result<Option<UnixMicros>, Error> {

@@ -2,6 +2,8 @@
 
 use super::hub::{Hub, Subscription};
 use super::ring::EventId;
+use crate::auth::Authorizer;
+use crate::auth::people::Access;
 use crate::limits::LIVE_HEARTBEAT;
 use crate::query::context::Context;
 use crate::query::error::Error;
@@ -52,6 +54,8 @@ pub(crate) fn stream(
     let (chunks, body) = mpsc::channel(1);
     let feed = Feed {
         hub: context.live.clone(),
+        authorizer: Arc::clone(&context.authorizer),
+        access: context.authorizer.access(headers),
         chunks,
         _slot: slot,
     };
@@ -64,6 +68,9 @@ pub(crate) fn stream(
 /// Moves events from the hub to one connection until it closes.
 struct Feed {
     hub: Hub,
+    authorizer: Arc<Authorizer>,
+    /// Of the user who watches, if it is one.
+    access: Option<Access>,
     chunks: mpsc::Sender<Bytes>,
     _slot: OwnedSemaphorePermit,
 }
@@ -120,7 +127,11 @@ impl Feed {
         }
     }
 
+    /// Nothing more for who was disabled, removed or signed out since.
     async fn send(&self, event: Bytes) -> Result<(), Gone> {
+        if !self.authorizer.still(self.access.as_ref()) {
+            return Err(Gone);
+        }
         self.chunks.send(event).await.map_err(|_| Gone)
     }
 }

@@ -186,6 +186,7 @@ fn answered(content: Content, schemas: &mut Schemas) -> Value {
             let schema = schema(&mut schemas.answers);
             response["content"] = json!({"application/json": {"schema": schema}});
         }
+        Content::Nothing => {}
         Content::Text(media_type, about) => {
             response["description"] = about.into();
             response["content"] = json!({media_type: {"schema": {"type": "string"}}});
@@ -201,7 +202,7 @@ fn refused(status: u16, schemas: &mut Schemas) -> Value {
         403 => "the token's role or node does not allow it",
         404 => "there is no such thing",
         408 => "the body came too slowly",
-        409 => "the name was used with another body",
+        409 => "it conflicts with what is there",
         413 => "the body is too large",
         414 => "the request target is too long",
         415 => "not plain JSON",

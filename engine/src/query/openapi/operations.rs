@@ -2,7 +2,11 @@
 
 use crate::admit::Route as IngestRoute;
 use crate::query::router::Route;
+use fiber_contract::access::{
+    ChangeUser, IssuedKey, KeyView, Login, Me, NewKey, NewUser, Session, UserView,
+};
 use fiber_contract::account::{LedgerAnswer, Receipt};
+use fiber_contract::audit::AuditEntry;
 use fiber_contract::ingest::IngestAnswer;
 use fiber_contract::limits::{
     INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, QUERY_ROWS_MAX, SERIES_POINTS_MAX,
@@ -46,6 +50,7 @@ pub(super) enum Content {
     Json(Type),
     /// Its media type, and what is in it.
     Text(&'static str, &'static str),
+    Nothing,
 }
 
 fn of_type<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -152,6 +157,15 @@ pub(super) fn of(route: Route<'_>) -> Vec<Operation> {
             "Where probes push, as they said last; after 90 s of silence it is unknown.",
         )],
         Route::Heartbeat => vec![heartbeat()],
+        Route::Audit => vec![audit()],
+        Route::Login => vec![login()],
+        Route::Refresh => vec![refresh()],
+        Route::Logout => vec![logout()],
+        Route::Me => vec![me()],
+        Route::Users => users(),
+        Route::User { .. } => user(),
+        Route::Keys => keys(),
+        Route::Key { .. } => vec![key()],
         Route::Scrape => vec![Operation::new(
             "GET",
             "Metrics for Prometheus.",
@@ -335,6 +349,107 @@ fn heartbeat() -> Operation {
             ErrorCode::Forbidden,
             ErrorCode::Overloaded,
         ])
+}
+
+fn audit() -> Operation {
+    let about = "Who changed what, newest first. Each entry's hash covers it and the hash before.";
+    Operation::get::<Vec<AuditEntry>>(about)
+        .query("limit", "rows of a page", rows)
+        .query("cursor", "`meta.next_cursor` of the page before", text)
+        .errors(&[DATABASE])
+}
+
+fn login() -> Operation {
+    let about = "Signs in. Both cookies come with the answer; programs send the access token as bearer. \
+                 The answer to a wrong password and to a name that nobody has is the same.";
+    posting::<Session>(about, 200).body::<Login>().errors(&[
+        ErrorCode::InvalidToken,
+        ErrorCode::Forbidden,
+        ErrorCode::UnsupportedMedia,
+        ErrorCode::RateLimited,
+        DATABASE,
+    ])
+}
+
+fn refresh() -> Operation {
+    let about = "The next access token, for the refresh token in the cookie `fiber_refresh`, which is \
+                 replaced. One that was used before ends the session.";
+    posting::<Session>(about, 200).errors(&[
+        ErrorCode::InvalidToken,
+        ErrorCode::Forbidden,
+        DATABASE,
+    ])
+}
+
+fn logout() -> Operation {
+    let about = "Ends the session and takes the cookies back. Done also without a session.";
+    Operation::new("POST", about, 204, Content::Nothing).errors(&[ErrorCode::Forbidden, DATABASE])
+}
+
+fn me() -> Operation {
+    let about = "Who the request counts as. `anonymous`: nobody signed in, and development lets \
+                 anybody look.";
+    Operation::get::<Me>(about).errors(&[ErrorCode::InvalidToken, ErrorCode::Forbidden, DATABASE])
+}
+
+fn posting<T: JsonSchema>(about: &'static str, status: u16) -> Operation {
+    Operation::new("POST", about, status, Content::Json(of_type::<Answer<T>>))
+}
+
+const CHANGES: [ErrorCode; 3] = [ErrorCode::UnsupportedMedia, ErrorCode::Conflict, DATABASE];
+
+fn users() -> Vec<Operation> {
+    vec![
+        Operation::get::<Vec<UserView>>("Everybody who may sign in.").errors(&[DATABASE]),
+        posting::<UserView>("Adds a user.", 201)
+            .body::<NewUser>()
+            .errors(&CHANGES),
+    ]
+}
+
+fn user() -> Vec<Operation> {
+    let change = Content::Json(of_type::<Answer<UserView>>);
+    let about = "Changes a user. A new password, and `disabled`, end the user's sessions at once.";
+    let named = |operation: Operation| {
+        operation
+            .param("path", "id", "the user's name", text)
+            .errors(&[ErrorCode::NotFound, ErrorCode::Conflict, DATABASE])
+    };
+    let change = Operation::new("PATCH", about, 200, change).body::<ChangeUser>();
+    vec![
+        named(change).errors(&[ErrorCode::UnsupportedMedia]),
+        named(Operation::new(
+            "DELETE",
+            "Removes a user and the user's sessions.",
+            204,
+            Content::Nothing,
+        )),
+    ]
+}
+
+fn keys() -> Vec<Operation> {
+    let issue =
+        "Issues a key for one node, and tells it this one time. A node has two live keys at most.";
+    vec![
+        Operation::get::<Vec<KeyView>>("The keys of probes, without the keys themselves.")
+            .query("node_id", "only this node's", node_id)
+            .errors(&[DATABASE]),
+        posting::<IssuedKey>(issue, 201)
+            .body::<NewKey>()
+            .errors(&CHANGES),
+    ]
+}
+
+fn key() -> Operation {
+    let content = Content::Json(of_type::<Answer<KeyView>>);
+    Operation::new(
+        "DELETE",
+        "Revokes a key. Once more changes nothing.",
+        200,
+        content,
+    )
+    .param("path", "id", "the key's id", uuid)
+    .errors(&[ErrorCode::NotFound, DATABASE])
 }
 
 fn node_id() -> Value {
