@@ -44,6 +44,7 @@ pub mod query;
 pub mod coordination;
 
 pub mod admin;
+pub mod check;
 pub mod telemetry;
 
 #[cfg(any(test, feature = "testing"))]

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use fiber_engine::auth::keys::KeyStore;
 use fiber_engine::auth::people::Users;
-use fiber_engine::{app, config, journal, schema, telemetry};
+use fiber_engine::{app, check, config, journal, schema, telemetry};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +46,20 @@ enum Command {
     Migrate,
     /// Check the configuration, tell everything that is wrong with it, and bind nothing.
     CheckConfig,
+    /// Ask everything that the engine needs, from where it is: a sample's whole way to its row,
+    /// Redis, database, Elasticsearch, disk. Run it inside the network, with the engine's variables.
+    /// Leaves one row of the node fiber-check-<instance>. Exits with 2 if a check fails.
+    Check {
+        /// As probes reach the engine [default: 127.0.0.1 and the port of FIBER_LISTEN].
+        #[arg(long)]
+        url: Option<String>,
+        /// PEM certificates to trust for https, beside the public ones.
+        #[arg(long)]
+        ca_file: Option<PathBuf>,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Keys of single probes. A running engine refuses a revoked one within five seconds.
     #[command(subcommand)]
     Key(commands::KeyCommand),
@@ -75,6 +89,7 @@ enum JournalCommand {
 /// The exit code of a bad configuration (EX_USAGE); anything else that fails is 1.
 const EXIT_CONFIG: u8 = 64;
 const EXIT_DAMAGED: u8 = 2;
+const EXIT_FAILED_CHECK: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -116,6 +131,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut out = std::io::stdout().lock();
             writeln!(out, "the configuration is good:\n{config:#?}")?;
         }
+        Command::Check { url, ca_file, json } => return check_all(url, ca_file, json),
         Command::Key(command) => {
             let config = config::load(&config::process_environment)?;
             runtime()?.block_on(commands::key(&KeyStore::new(&config), command))?;
@@ -139,6 +155,28 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn check_all(
+    url: Option<String>,
+    ca_file: Option<PathBuf>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let config = config::load(&config::process_environment)?;
+    let options = check::Options {
+        url,
+        ca_file,
+        elastic_url: config::process_environment("ELASTIC_URL"),
+    };
+    let report = runtime()?.block_on(check::run(&config, &options));
+    let text = if json {
+        serde_json::to_string_pretty(&report)?
+    } else {
+        report.to_string()
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    let code = if report.ok { 0 } else { EXIT_FAILED_CHECK };
+    Ok(ExitCode::from(code))
 }
 
 /// A reader such as `head` may leave early. The rest is looked at all the same, because the exit code

@@ -130,6 +130,33 @@ async fn migrate_unbounded(config: &tokio_postgres::Config) -> Result<Applied, E
     })
 }
 
+/// How far a database is from the schema of this engine. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub missing: Vec<&'static str>,
+    /// The newest version of the database.
+    pub version: i32,
+    /// Migrations that this engine does not know.
+    pub newer: usize,
+}
+
+/// Reads it; a migration that was changed since it was applied is an error.
+pub async fn state(client: &Client) -> Result<State, Error> {
+    let known = applied(client).await?;
+    check_checksums(&known)?;
+    let is_applied = |version| known.iter().any(|row| row.version == version);
+    let is_ours = |version| MIGRATIONS.iter().any(|ours| ours.version == version);
+    Ok(State {
+        missing: MIGRATIONS
+            .iter()
+            .filter(|migration| !is_applied(migration.version))
+            .map(|migration| migration.name)
+            .collect(),
+        version: known.iter().map(|row| row.version).max().unwrap_or(0),
+        newer: known.iter().filter(|row| !is_ours(row.version)).count(),
+    })
+}
+
 /// What kind of server this session speaks to.
 pub async fn edition(client: &Client) -> Result<Edition, Error> {
     let row = client
