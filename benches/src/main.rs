@@ -25,6 +25,9 @@ struct Cli {
     /// Where the results go [default: benches/RESULTS.md for a full run, else nowhere]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// The figures for programs
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Pairs of each figure
     #[arg(long)]
     pairs: Option<usize>,
@@ -63,6 +66,10 @@ fn main() -> Result<()> {
             section.id, section.title, section.headline, section.target, section.text
         );
         sections.push(section);
+    }
+    if let Some(path) = &cli.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&sections)?)
+            .with_context(|| format!("write {}", path.display()))?;
     }
     let full = cli.only.is_empty() && !cli.quick;
     let default = full.then(|| workspace_root().join("benches/RESULTS.md"));

@@ -59,6 +59,7 @@ pub(crate) fn run() -> Result<Section> {
         target: "none",
         headline: format!("{} cases, below", cases.len()),
         text,
+        values: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::{Size, rig};
 use fiber_contract::UnixMicros;
 use fiber_loadgen::report::host::Hardware;
 use fiber_local::workspace_root;
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -13,13 +14,49 @@ use std::process::Command;
 pub const FORMAT_VERSION: u32 = 2;
 
 /// One figure: a headline for the table on top, and how it came about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Section {
     pub id: &'static str,
     pub title: &'static str,
     pub target: &'static str,
     pub headline: String,
     pub text: String,
+    /// The headline's numbers, for programs.
+    pub values: Vec<Value>,
+}
+
+/// One number, and what it is held against.
+#[derive(Clone, Debug, Serialize)]
+pub struct Value {
+    pub what: String,
+    pub unit: &'static str,
+    pub value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+}
+
+impl Value {
+    pub fn at_least(limit: f64, what: impl Into<String>, value: f64) -> Self {
+        Self {
+            what: what.into(),
+            unit: "",
+            value,
+            at_least: Some(limit),
+            at_most: None,
+        }
+    }
+
+    pub fn at_most(limit: f64, what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self {
+            what: what.into(),
+            unit,
+            value,
+            at_least: None,
+            at_most: Some(limit),
+        }
+    }
 }
 
 /// What the two sides of a figure are.
@@ -39,6 +76,13 @@ pub fn ratio_headline(pairs: &Pairs) -> String {
         most,
     } = Spread::of(pairs.ratios());
     format!("**{median:.2}** ({least:.2}–{most:.2})")
+}
+
+/// The median of a figure made of pairs, with its range beside it.
+pub fn ratio_values(pairs: &Pairs, at_least: f64) -> Vec<Value> {
+    let spread = Spread::of(pairs.ratios());
+    let what = format!("median, {:.2} to {:.2}", spread.least, spread.most);
+    vec![Value::at_least(at_least, what, spread.median)]
 }
 
 pub fn pairs_table(pairs: &Pairs, labels: Labels) -> String {

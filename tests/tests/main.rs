@@ -15,6 +15,7 @@ mod drills;
 mod duplicates;
 mod failpoints;
 mod federation;
+mod gates;
 mod hostile;
 mod ingest;
 mod ledger;

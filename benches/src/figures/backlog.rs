@@ -2,7 +2,7 @@
 
 use super::{Bench, micros_each};
 use crate::pairs::{Pairs, Side, Spread};
-use crate::report::{Labels, Section, pairs_table, put, ratio_headline};
+use crate::report::{Labels, Section, pairs_table, put, ratio_headline, ratio_values};
 use crate::rig::{Rig, Stack, send_rows};
 use anyhow::{Context as _, Result, ensure};
 use fiber_local::servers::Database;
@@ -54,6 +54,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<Section> {
         title: "backlog drained from the journal ÷ psql COPY BINARY",
         target: "0.90",
         headline: ratio_headline(&pairs),
+        values: ratio_values(&pairs, 0.90),
         text,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{Bench, micros_each};
 use crate::pairs::{self, Side};
-use crate::report::{Labels, Section, pairs_table, ratio_headline};
+use crate::report::{Labels, Section, pairs_table, ratio_headline, ratio_values};
 use crate::rig::{Rig, send_rows};
 use anyhow::Result;
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
         title: "rows committed over HTTP ÷ psql COPY BINARY",
         target: "0.75",
         headline: ratio_headline(&pairs),
+        values: ratio_values(&pairs, 0.75),
         text: format!(
             "Engine: from the first request sent until the last acknowledged row is committed, \
              rollups and ledger with it; then the table is counted. Acks follow the fdatasync. \

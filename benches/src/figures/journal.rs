@@ -1,7 +1,7 @@
 //! P7: what the journal adds to the disk.
 
 use crate::pairs::{self, Side, Spread};
-use crate::report::{Section, put};
+use crate::report::{Section, Value, put};
 use crate::{Size, disk};
 use anyhow::{Context as _, Result};
 use fiber_engine::journal::{Options, open_dir};
@@ -74,6 +74,13 @@ pub(super) fn run(size: Size) -> Result<Section> {
             .collect::<Vec<_>>()
             .join(" · "),
         text,
+        values: BLOCKS
+            .iter()
+            .zip(&medians)
+            .map(|((bytes, _), median)| {
+                Value::at_least(0.90, format!("records of {} KiB", bytes / 1_024), *median)
+            })
+            .collect(),
     })
 }
 

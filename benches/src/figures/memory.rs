@@ -3,7 +3,7 @@
 use super::Bench;
 use super::overload::{answer, request};
 use super::requests::closed_loop;
-use crate::report::{Section, grouped, mib};
+use crate::report::{Section, Value, grouped, mib};
 use crate::rig::{Rig, Stack};
 use anyhow::{Result, ensure};
 use std::net::TcpStream;
@@ -27,6 +27,20 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
             mib(active.rss_peak_bytes),
             per_idle_bytes / 1_024.0
         ),
+        values: vec![
+            Value::at_most(
+                128.0,
+                "memory, all connections active",
+                active.rss_peak_bytes as f64 / f64::from(1 << 20),
+                "MiB",
+            ),
+            Value::at_most(
+                8.0,
+                "memory of an idle connection",
+                per_idle_bytes / 1_024.0,
+                "KiB",
+            ),
+        ],
         text: format!(
             "The engine's resident memory (VmRSS; the kernel's socket buffers are not in it). At the \
              start {}, of it {} no file's; with {} connections sending single samples as fast as they can for {:.1} s, \

@@ -6,7 +6,7 @@ use super::Bench;
 use super::requests::{closed_loop, generator_threads};
 use crate::Size;
 use crate::pairs::Spread;
-use crate::report::{Section, grouped, mib, put};
+use crate::report::{Section, Value, grouped, mib, put};
 use crate::rig::{Rig, Stack};
 use anyhow::{Context as _, Result, ensure};
 use fiber_contract::UnixMicros;
@@ -81,7 +81,17 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
             spread.median, spread.least, spread.most, at_limit.refusal_p99_ms
         ),
         text,
+        values: values(spread.median, &at_limit),
     })
+}
+
+fn values(goodput_ratio: f64, at_limit: &AtLimit) -> Vec<Value> {
+    let (accepted_ms, refusal_ms) = (at_limit.accepted_p99_ms, at_limit.refusal_p99_ms);
+    vec![
+        Value::at_least(0.9, "goodput ÷ peak at twice the peak", goodput_ratio),
+        Value::at_most(50.0, "p99 of the accepted, at a limit", accepted_ms, "ms"),
+        Value::at_most(10.0, "time to refuse, p99", refusal_ms, "ms"),
+    ]
 }
 
 /// On a schedule; what is refused is not tried again.

@@ -2,7 +2,7 @@
 
 use super::{Bench, micros_each};
 use crate::pairs::{self, Side};
-use crate::report::{Labels, Section, grouped, pairs_table, put, ratio_headline};
+use crate::report::{Labels, Section, grouped, pairs_table, put, ratio_headline, ratio_values};
 use crate::rig::{Hello, Rig};
 use crate::{Size, usage};
 use anyhow::{Result, ensure};
@@ -63,6 +63,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
         title: "durable single-sample requests ÷ bare hello",
         target: "0.80",
         headline: ratio_headline(&pairs),
+        values: ratio_values(&pairs, 0.80),
         text,
     })
 }

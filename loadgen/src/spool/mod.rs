@@ -127,6 +127,27 @@ pub struct Spool {
     dropped: u64,
 }
 
+/// Every sample that a spool's file still shows, settled or not, in the order of its making. For
+/// whoever accounts for a probe from outside; the probe may run meanwhile.
+pub fn every_sample(path: &Path) -> Result<Vec<(Seq, Vec<u8>)>, Error> {
+    const TIME_BYTES: usize = 8;
+    let bytes = std::fs::read(path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.to_path_buf(),
+        source,
+    })?;
+    if !record::is_header(&bytes) {
+        return Err(Error::NotASpool(path.to_path_buf()));
+    }
+    Ok(Scan::new(&bytes)
+        .filter(|found| found.record.kind == Kind::Sample)
+        .filter_map(|found| {
+            let json = found.record.payload.get(TIME_BYTES..)?;
+            Some((found.record.seq, json.to_vec()))
+        })
+        .collect())
+}
+
 /// Below this the file is left alone: rewriting costs more than it frees.
 const REWRITE_BYTES_MIN: u64 = 256 * 1024;
 

@@ -33,6 +33,25 @@ fn next_body(spool: &mut Spool) -> Option<String> {
 }
 
 #[test]
+fn the_file_shows_every_sample_settled_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spool");
+    let (mut spool, _) = Spool::open(&path, Limits::default()).unwrap();
+    for number in 0..3 {
+        spool
+            .append(UnixMicros::now(), format!("{{\"n\":{number}}}").as_bytes())
+            .unwrap();
+    }
+    let batch = spool.next_batch(2, "n").unwrap().unwrap();
+    spool.settle(&batch).unwrap();
+    assert_eq!(spool.waiting(), 1);
+    let all = every_sample(&path).unwrap();
+    let seqs: Vec<_> = all.iter().map(|(seq, _)| seq.0).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    assert_eq!(all[2].1, b"{\"n\":2}");
+}
+
+#[test]
 fn after_a_crash_the_same_batch_goes_out_again_under_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spool");

@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use fiber_tests::drills::{DRILLS, Drill, Outcome, Size, find};
+use fiber_tests::deployment::DeploymentArgs;
+use fiber_tests::drills::{DRILLS, Drill, Outcome, Size, find, theirs};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Breaks servers and links under load, and judges by the client's own ledger.
 ///
-/// Each drill starts servers of its own and stops them; nothing that runs is touched.
+/// Each drill starts servers of its own and stops them; nothing that runs is touched. With --url,
+/// commands of yours break and mend a deployment of yours instead.
 /// Exit codes: 0 all passed, 1 could not run, 2 a drill failed.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -26,6 +28,8 @@ struct Cli {
     /// Folder for drills.md and drills.json
     #[arg(long, default_value = "target/drills")]
     out: PathBuf,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
 }
 
 const EXIT_FAILED: u8 = 2;
@@ -39,20 +43,14 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let size = if cli.quick { Size::QUICK } else { Size::FULL };
-    let chosen = chosen(&cli.only)?;
     let mut outcomes = Vec::new();
-    let mut broken = 0;
-    for (number, drill) in (1..).zip(&chosen) {
-        println!("{number}/{} {}: {}", chosen.len(), drill.name, drill.about);
-        match drill.run(size) {
-            Ok(outcome) => {
-                println!("    {}", verdict(&outcome));
-                outcomes.push(outcome);
-            }
-            Err(error) => {
-                broken += 1;
-                println!("    FAILED: {error:#}");
-            }
+    if let Some(deployment) = cli.deployment.deployment()? {
+        outcomes.push(told(theirs(&deployment), "your fault"));
+    } else {
+        let chosen = chosen(&cli.only)?;
+        for (number, drill) in (1..).zip(&chosen) {
+            println!("{number}/{} {}: {}", chosen.len(), drill.name, drill.about);
+            outcomes.push(told(drill.run(size), drill.name));
         }
     }
     let text = table(&outcomes);
@@ -63,12 +61,19 @@ fn main() -> Result<ExitCode> {
         cli.out.join("drills.json"),
         serde_json::to_vec_pretty(&outcomes)?,
     )?;
-    let failed = broken + outcomes.iter().filter(|one| !one.passed()).count();
+    let failed = outcomes.iter().filter(|one| !one.passed()).count();
     if failed > 0 {
-        println!("{failed} of {} drills failed", chosen.len());
+        println!("{failed} of {} drills failed", outcomes.len());
         return Ok(ExitCode::from(EXIT_FAILED));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One that could not be run has failed as well.
+fn told(result: Result<Outcome>, name: &'static str) -> Outcome {
+    let outcome = result.unwrap_or_else(|error| Outcome::broken_off(name, &error));
+    println!("    {}", verdict(&outcome));
+    outcome
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Drill>> {
@@ -84,10 +89,12 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Drill>> {
 }
 
 fn verdict(outcome: &Outcome) -> String {
+    let notes = outcome.notes.iter().map(|note| format!("\n    {note}"));
+    let notes: String = notes.collect();
     if outcome.passed() {
-        format!("passed, back after {:.2} s", outcome.recovery_s)
+        format!("passed, back after {:.2} s{notes}", outcome.recovery_s)
     } else {
-        format!("FAILED: {}", outcome.misses.join("; "))
+        format!("FAILED: {}{notes}", outcome.misses.join("; "))
     }
 }
 

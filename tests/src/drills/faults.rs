@@ -1,7 +1,7 @@
 //! The faults: each breaks something, lets it last, and mends it.
 
 use super::stack::Stack;
-use super::{Breaks, Drill};
+use super::{Breaks, Drill, Kind, central, clock, cycles, network, overload};
 use crate::proxy::Lane;
 use anyhow::{Context as _, Result, bail};
 use std::fs::File;
@@ -11,53 +11,74 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
 
+/// What it breaks, and how; or a course of its own.
+macro_rules! kind {
+    (Whole $whole:expr) => {
+        Kind::Whole($whole)
+    };
+    ($breaks:ident $fault:expr) => {
+        Kind::Fault(Breaks::$breaks, $fault)
+    };
+}
+
 macro_rules! drills {
-    ($($breaks:ident $name:literal $fault:ident $about:literal),* $(,)?) => {
-        &[$(Drill { name: $name, about: $about, breaks: Breaks::$breaks, fault: $fault }),*]
+    ($($kind:ident $name:literal $course:path, $about:literal);* $(;)?) => {
+        &[$(Drill { name: $name, about: $about, kind: kind!($kind $course) }),*]
     };
 }
 
 pub(super) const ALL: &[Drill] = drills![
-    Redis "redis-killed" redis_killed "SIGKILL, started again empty",
-    Redis "redis-paused" redis_paused "SIGSTOP: connections stay, nothing answers",
-    Redis "redis-partitioned" redis_partitioned "the link holds everything, both ways",
-    Redis "redis-flushed" redis_flushed "FLUSHALL twice a second",
-    Database "database-stopped" database_stopped "fast shutdown, started again",
-    Database "database-killed" database_killed "SIGKILL of all its processes",
-    Database "database-paused" database_paused "SIGSTOP of all its processes",
-    Database "database-partitioned" database_partitioned "the link holds everything, both ways",
-    Database "database-read-only" database_read_only "default_transaction_read_only, as in a failover",
-    Database "database-connections" database_connections "all its connections are taken by others",
-    DatabaseDisk "database-disk-full" database_disk_full "its disk has not a byte left, until room is made",
-    JournalDisk "journal-disk-full" journal_disk_full "the database is away until the journal's disk is full",
-    Link "link-reset" link_reset "all connections reset, again and again",
-    Link "link-refused" link_refused "open connections reset, new ones refused",
-    Link "link-half-open" link_half_open "the engine's side is gone, the probes hear nothing",
-    Link "link-partitioned" link_partitioned "nothing passes, both ways",
-    Link "link-answers-held" link_answers_held "pushes arrive, answers do not",
-    Link "link-flapping" link_flapping "partitioned and whole by turns of half a second",
-    Link "link-delayed" link_delayed "800 ms each way",
-    Link "link-slow" link_slow "400 bytes a second and connection",
+    Redis "redis-killed" redis_killed, "SIGKILL, started again empty";
+    Redis "redis-paused" redis_paused, "SIGSTOP: connections stay, nothing answers";
+    Redis "redis-partitioned" redis_partitioned, "the link holds everything, both ways";
+    Redis "redis-flushed" redis_flushed, "FLUSHALL twice a second";
+    Whole "redis-cycles" cycles::redis_cycles, "all four in turns, a hundred times, under one load";
+    Database "database-stopped" database_stopped, "fast shutdown, started again";
+    Database "database-killed" database_killed, "SIGKILL of all its processes";
+    Database "database-paused" database_paused, "SIGSTOP of all its processes";
+    Database "database-partitioned" database_partitioned, "the link holds everything, both ways";
+    Database "database-read-only" database_read_only, "default_transaction_read_only, as in a failover";
+    Database "database-connections" database_connections, "all its connections are taken by others";
+    DatabaseDisk "database-disk-full" database_disk_full, "its disk has not a byte left, until room is made";
+    JournalDisk "journal-disk-full" journal_disk_full, "the database is away until the journal's disk is full";
+    Link "link-reset" link_reset, "all connections reset, again and again";
+    Link "link-refused" link_refused, "open connections reset, new ones refused";
+    Link "link-half-open" link_half_open, "the engine's side is gone, the probes hear nothing";
+    Link "link-partitioned" link_partitioned, "nothing passes, both ways";
+    Link "link-answers-held" link_answers_held, "pushes arrive, answers do not";
+    Link "link-flapping" link_flapping, "partitioned and whole by turns of half a second";
+    Link "link-delayed" link_delayed, "800 ms each way";
+    Link "link-slow" link_slow, "400 bytes a second and connection";
+    Whole "network-cut" network::cut, "the wire of the probes is cut, in a network of their own";
+    Whole "network-pushes-lost" network::pushes_lost, "what the probes send is lost, what is sent to them is not";
+    Whole "network-answers-lost" network::answers_lost, "the other way round";
+    Whole "network-flapping" network::flapping, "cut and mended by turns of half a second";
+    Whole "central-away" central::outage, "the engine is away as long as the buffers of real probes last";
+    Whole "clock-steps" clock::steps, "the engine's clock steps an hour ahead, then 4 minutes behind";
+    Whole "clock-behind" clock::behind, "the engine's clock is an hour behind, and right again";
+    Whole "overload-engine" overload::engine, "ten times what the engine may take, for a minute";
+    Whole "overload-probes" overload::greedy_probes, "some probes send ten times their quota, the others as ever";
+    Whole "slow-connections" overload::slow_connections, "5,000 connections that send a byte a second";
 ];
 
 fn redis_killed(stack: &mut Stack, lasts: Duration) -> Result<()> {
     stack.redis.kill()?;
     sleep(lasts);
-    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.await_redis_missed()?;
     stack.redis.start()
 }
 
 fn redis_paused(stack: &mut Stack, lasts: Duration) -> Result<()> {
     stack.redis.pause()?;
     sleep(lasts);
-    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.await_redis_missed()?;
     stack.redis.resume()
 }
 
 fn redis_partitioned(stack: &mut Stack, lasts: Duration) -> Result<()> {
     stack.to_redis.both_ways(Lane::Hold);
     sleep(lasts);
-    stack.await_noticed("the outage to be seen", |stack| stack.redis_is("down"))?;
+    stack.await_redis_missed()?;
     stack.to_redis.both_ways(Lane::Pass);
     Ok(())
 }

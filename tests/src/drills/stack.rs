@@ -3,13 +3,15 @@
 use super::Breaks;
 use crate::proxy::Proxy;
 use anyhow::{Context as _, Result, bail};
-use fiber_loadgen::fleet::{Config, Rate};
+use fiber_contract::UnixMicros;
+use fiber_loadgen::fleet::{Config, Rate, raise_open_files_limit};
 use fiber_loadgen::stack_env::DbConfig;
 use fiber_local::http;
 use fiber_local::scratch::Scratch;
 use fiber_local::servers::{Database, Engine, Postgres, PostgresOptions, Redis};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 const HOPE: Duration = Duration::from_secs(60);
@@ -18,6 +20,9 @@ const POLL: Duration = Duration::from_millis(50);
 const DATABASE_DISK_BYTES: u64 = 512 * 1024 * 1024;
 /// Three segments of the journal and what else the engine writes.
 const JOURNAL_DISK_BYTES: u64 = 200 * 1024 * 1024;
+
+/// The policy of an engine that counts alone.
+pub(super) const LOCAL: &str = "local";
 
 #[derive(Debug)]
 pub(super) struct Stack {
@@ -36,6 +41,15 @@ pub(super) struct Stack {
 
 impl Stack {
     pub(super) fn start(breaks: Breaks) -> Result<Self> {
+        Self::with(breaks, &[])
+    }
+
+    /// With more variables for the engine.
+    pub(super) fn with(breaks: Breaks, more: &[(&str, &str)]) -> Result<Self> {
+        // The engine inherits it.
+        if let Err(error) = raise_open_files_limit() {
+            eprintln!("the limit of open files stays as it is: {error}");
+        }
         let redis = Redis::start_private()?;
         let postgres = Postgres::with_options(PostgresOptions {
             disk_bytes: (breaks == Breaks::DatabaseDisk).then_some(DATABASE_DISK_BYTES),
@@ -60,7 +74,16 @@ impl Stack {
             let data_dir = disk.path().join("data").display().to_string();
             env.push(("FIBER_DATA_DIR".to_owned(), data_dir));
         }
-        let engine = Engine::start_with(env)?;
+        env.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let mut engine = Engine::prepared(env)?;
+        // Its port is chosen there, so that a drill can only name the address.
+        if let Some((_, host)) = more.iter().find(|(name, _)| *name == "FIBER_LISTEN") {
+            engine.set_env("FIBER_LISTEN", &format!("{host}:{}", engine.port()));
+        }
+        engine.restart()?;
         let to_engine = Proxy::start(local(engine.port()))?;
         let stack = Self {
             engine,
@@ -105,14 +128,7 @@ impl Stack {
     }
 
     pub(super) fn judge_db(&self) -> DbConfig {
-        let database = &self.database;
-        DbConfig {
-            host: database.host.clone(),
-            port: database.port,
-            user: database.user.clone(),
-            password: database.password.clone(),
-            database: database.name.clone(),
-        }
+        crate::db_config(&self.database)
     }
 
     fn status(&self) -> Result<Value> {
@@ -123,6 +139,60 @@ impl Stack {
     pub(super) fn redis_is(&self, state: &str) -> bool {
         self.status()
             .is_ok_and(|status| status["redis"]["state"] == state)
+    }
+
+    /// Redis is away, and the limits are counted without it.
+    pub(super) fn await_redis_missed(&self) -> Result<()> {
+        self.await_noticed("the outage to be seen", |stack| {
+            stack.redis_is("down") && stack.policy().is_ok_and(|policy| policy == LOCAL)
+        })
+    }
+
+    /// What the answer to a push says about who counts the limits.
+    pub(super) fn policy(&self) -> Result<String> {
+        let answer = self.push("drill-policy")?;
+        answer
+            .lines()
+            .find_map(|line| line.strip_prefix("X-RateLimit-Policy: "))
+            .map(str::to_owned)
+            .with_context(|| format!("no policy in {answer:?}"))
+    }
+
+    /// Redis answers, and the limits are counted as before the fault. An engine that never shared
+    /// them says `local` with and without Redis.
+    pub(super) fn limits_are(&self, before: &str) -> bool {
+        if before == LOCAL {
+            return self.redis_is_up();
+        }
+        self.policy().is_ok_and(|policy| policy == before)
+    }
+
+    /// One push, straight to the engine; the head of its answer.
+    pub(super) fn push(&self, node_id: &str) -> Result<String> {
+        let body = serde_json::json!({
+            "node_id": node_id, "country": "GH", "region": "Greater Accra", "latency_ms": 1,
+            "uptime_pct": 100, "packet_loss": 0, "timestamp": UnixMicros::now().to_string(),
+        })
+        .to_string();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.engine.port()))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            stream,
+            "POST /api/push HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\n\
+             Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.engine.federation_secret(),
+            body.len()
+        )?;
+        let mut head = Vec::new();
+        while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+            let mut part = [0; 2_048];
+            let count = stream.read(&mut part)?;
+            if count == 0 {
+                bail!("closed by the engine");
+            }
+            head.extend_from_slice(&part[..count]);
+        }
+        Ok(String::from_utf8_lossy(&head).into_owned())
     }
 
     pub(super) fn journal_is(&self, state: &str) -> bool {
@@ -142,6 +212,15 @@ impl Stack {
                     .as_f64()
                     .is_some_and(|lag| lag <= 1.0)
         })
+    }
+
+    /// What the engine holds in memory now.
+    pub(super) fn rss_bytes(&self) -> Result<u64> {
+        let pid = self.engine.pid().context("the engine is not running")?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.context("VmRSS")?.trim().parse::<u64>()? * 1_024)
     }
 
     /// For the message of a failure.
