@@ -44,7 +44,7 @@ impl CopyFiles {
             .zip(0..)
             .map(|(probe, number)| Series {
                 node_key: NodeKey::of(&probe.node_id),
-                series_key: SeriesKey::of(&probe.node_id, &probe.target_host, probe.probe_type),
+                series_key: SeriesKey::of(&probe.node_id, &probe.target_host, &probe.probe_type),
                 values: ProbeWorkload::new(1, number),
                 sent: 0,
             })

@@ -8,8 +8,9 @@ use fiber_local::http;
 use fiber_local::process::{Launch, Lifetime, Running};
 use fiber_local::scratch::Scratch;
 use fiber_local::servers::{Database, Engine, Postgres, PostgresOptions, Redis, free_port};
+use std::ffi::OsString;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const HOPE: Duration = Duration::from_secs(120);
@@ -163,38 +164,19 @@ pub fn send_rows(config: Config, rows: u64) -> Result<Report> {
 /// The other server: this program again.
 #[derive(Debug)]
 pub struct Hello {
-    running: Running,
+    server: Server,
     port: u16,
     _home: Scratch,
 }
 
 impl Hello {
     pub fn start() -> Result<Self> {
-        const TIED: Lifetime = Lifetime::WithParent {
-            death_signal: "KILL",
-        };
         let home = Scratch::new("hello")?;
         let port = free_port()?;
-        let program: PathBuf = std::env::current_exe()?;
-        let launch = Launch {
-            program,
-            args: vec!["hello".into(), port.to_string().into()],
-            env: Vec::new(),
-            working_dir: home.path().to_path_buf(),
-            log: home.path().join("hello.log"),
-            account: None,
-        };
-        let running = launch.start(&TIED)?;
-        let deadline = Instant::now() + HOPE;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            ensure!(
-                Instant::now() < deadline,
-                "the hello server does not listen"
-            );
-            std::thread::sleep(POLL);
-        }
+        let program = std::env::current_exe()?;
+        let args = vec!["hello".into(), port.to_string().into()];
         Ok(Self {
-            running,
+            server: launched(&program, args, Vec::new(), &home, port)?,
             port,
             _home: home,
         })
@@ -205,11 +187,51 @@ impl Hello {
     }
 
     pub fn pid(&self) -> i32 {
-        self.running.identity().pid()
+        self.server.running.identity().pid()
     }
 }
 
-impl Drop for Hello {
+/// Any server under measurement; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+}
+
+/// Starts a program in its folder, and waits until its port answers.
+pub fn launched(
+    program: &Path,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    home: &Scratch,
+    port: u16,
+) -> Result<Server> {
+    const TIED: Lifetime = Lifetime::WithParent {
+        death_signal: "KILL",
+    };
+    let launch = Launch {
+        program: program.to_path_buf(),
+        args,
+        env,
+        working_dir: home.path().to_path_buf(),
+        log: home.path().join("server.log"),
+        account: None,
+    };
+    let running = launch.start(&TIED)?;
+    let server = Server { running };
+    let deadline = Instant::now() + HOPE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(
+            Instant::now() < deadline,
+            "{} does not listen: {}",
+            program.display(),
+            std::fs::read_to_string(home.path().join("server.log")).unwrap_or_default()
+        );
+        std::thread::sleep(POLL);
+    }
+    Ok(server)
+}
+
+impl Drop for Server {
     fn drop(&mut self) {
         drop(self.running.kill());
     }

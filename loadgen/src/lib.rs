@@ -9,7 +9,8 @@
 //!                         verify: ledger against the database ▶ report
 //! ```
 //!
-//! [`fleet::run`] drives a fleet from Rust, [`verify::compare`] settles what became of its samples.
+//! [`fleet::run`] drives a fleet from Rust, [`verify::settle`] settles what became of its samples.
+//! [`ceiling::measure`] tells what the generator itself could have sent, against [`hello`].
 
 pub mod stack_env;
 pub mod workload;
@@ -17,8 +18,10 @@ pub mod workload;
 pub mod client;
 pub mod pace;
 
+pub mod ceiling;
 pub mod demo;
 pub mod fleet;
+pub mod hello;
 pub mod ledger;
 pub mod report;
 pub mod verify;

@@ -4,7 +4,6 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use fiber_contract::UnixMicros;
 use fiber_contract::time::MICROS_PER_S;
-use fiber_loadgen::workload::cities::CITIES;
 use fiber_loadgen::workload::path::Path;
 use fiber_loadgen::workload::{ProbeIdentity, Values, roster};
 use fiber_local::process::{Launch, Lifetime, Running};
@@ -124,7 +123,7 @@ impl Stage {
         let steps = past_s / STEP_S;
         let mut samples = Vec::new();
         for (number, probe) in (0_u32..).zip(roster::demo(PROBES).iter()) {
-            let mut path = Path::new(&CITIES[number as usize % CITIES.len()], SEED, number);
+            let mut path = Path::new(&probe.path, SEED, number);
             for step in 0..steps {
                 let time = UnixMicros::from_secs(now_s - past_s + step * STEP_S);
                 let (hour, minute, ..) = time.utc_time();

@@ -16,6 +16,7 @@ mod duplicates;
 mod failpoints;
 mod federation;
 mod gates;
+mod generator;
 mod hostile;
 mod ingest;
 mod ledger;

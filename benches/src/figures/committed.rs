@@ -3,8 +3,9 @@
 use super::{Bench, micros_each};
 use crate::pairs::{self, Side};
 use crate::report::{Labels, Section, pairs_table, ratio_headline, ratio_values};
-use crate::rig::{Rig, send_rows};
+use crate::rig::{Rig, Stack, send_rows};
 use anyhow::Result;
+use fiber_loadgen::report::Report;
 use std::time::{Duration, Instant};
 
 const LABELS: Labels = Labels {
@@ -36,9 +37,17 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
 }
 
 fn engine(rig: &Rig, rows: u64) -> Result<Side> {
+    until_committed(rig, |stack| send_rows(stack.fleet(), rows))
+}
+
+/// From the first request of `send` until all that was acknowledged is committed and counted.
+pub(super) fn until_committed(
+    rig: &Rig,
+    send: impl FnOnce(&Stack) -> Result<Report>,
+) -> Result<Side> {
     let stack = rig.stack(&[])?;
     let (engine_before, database_before) = (stack.engine_cpu_s(), rig.cpu_s());
-    let report = send_rows(stack.fleet(), rows)?;
+    let report = send(&stack)?;
     let sent = Instant::now();
     stack.await_drained()?;
     let elapsed = Duration::from_secs_f64(report.throughput.elapsed_s) + sent.elapsed();
@@ -47,6 +56,7 @@ fn engine(rig: &Rig, rows: u64) -> Result<Side> {
         ("database", rig.cpu_s() - database_before),
         ("generator", report.generator.cpu_s),
     ];
+    let rows = report.samples.acked;
     let side = Side {
         rate: rows as f64 / elapsed.as_secs_f64(),
         cpu_us_each: micros_each(&cpu_s, rows as f64),

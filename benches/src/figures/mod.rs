@@ -2,6 +2,8 @@
 
 mod backlog;
 mod committed;
+mod compare;
+mod generator;
 mod journal;
 mod memory;
 mod overload;
@@ -30,6 +32,10 @@ pub enum Figure {
     Journal,
     /// P8: memory of connections
     Memory,
+    /// P11: the generator's own ceiling, and a server that stops
+    Generator,
+    /// P5, P6: the same work by COPY, nginx, VictoriaMetrics, InfluxDB
+    Compare,
     /// The stages by themselves (criterion)
     Micro,
 }
@@ -81,6 +87,8 @@ impl Bench {
             Figure::Overload => overload::run(self),
             Figure::Journal => journal::run(self.size),
             Figure::Memory => memory::run(self),
+            Figure::Generator => generator::run(self),
+            Figure::Compare => compare::run(self),
             Figure::Micro => micro::run(),
         }
     }

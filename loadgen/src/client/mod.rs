@@ -49,6 +49,15 @@ impl Error {
         !matches!(self, Self::Connect { .. } | Self::ConnectTimeout { .. })
     }
 
+    /// Whether another try would end the same: the peer is there, and is not whom we mean.
+    pub fn is_lasting(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, InvalidInput};
+        match self {
+            Self::Connect { source, .. } => matches!(source.kind(), InvalidData | InvalidInput),
+            _ => false,
+        }
+    }
+
     /// A short name for counting.
     pub const fn kind(&self) -> &'static str {
         match self {

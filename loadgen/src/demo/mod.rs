@@ -183,13 +183,14 @@ async fn run_all(fleet: &Rc<Fleet>, roster: &Arc<[ProbeIdentity]>) {
     for number in 0..fleet.config.probes {
         let queue = Rc::new(probe::Queue::default());
         let identity = roster[number as usize].clone();
+        let model = identity.path.clone();
         senders.spawn_local(probe::send(
             Rc::clone(fleet),
             Rc::clone(&queue),
             number,
             identity,
         ));
-        measurers.spawn_local(probe::measure(Rc::clone(fleet), queue, number));
+        measurers.spawn_local(probe::measure(Rc::clone(fleet), queue, number, model));
     }
     let began = Instant::now();
     let mut line_due = began + Duration::from_secs(30);

@@ -6,8 +6,7 @@ use crate::fleet::request::{METADATA_EVERY_US, batch_id};
 use crate::fleet::sleep_until_or_stop;
 use crate::ledger::{Entry, Outcome};
 use crate::workload::body::{SampleTemplate, TimestampCache};
-use crate::workload::cities::CITIES;
-use crate::workload::path::Path;
+use crate::workload::path::{Path, PathModel};
 use crate::workload::sample::mix;
 use crate::workload::{ProbeIdentity, Values};
 use fiber_contract::UnixMicros;
@@ -36,11 +35,10 @@ const BATCH_MAX: usize = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Measures every interval; probes are spread over it, so that the fleet sends evenly.
-pub(super) async fn measure(fleet: Rc<Fleet>, queue: Rc<Queue>, number: u32) {
+pub(super) async fn measure(fleet: Rc<Fleet>, queue: Rc<Queue>, number: u32, model: PathModel) {
     let interval = fleet.config.interval;
-    let city = &CITIES[number as usize % CITIES.len()];
     let mut path = Path::new(
-        city,
+        &model,
         fleet.config.seed ^ UnixMicros::now().0.cast_unsigned(),
         number,
     );
@@ -104,6 +102,8 @@ struct Sender<'a> {
     backoff: Backoff,
     batch_key: u64,
     batches: u64,
+    /// In the ledger: the probe and its count.
+    request: u64,
 }
 
 impl<'a> Sender<'a> {
@@ -119,11 +119,13 @@ impl<'a> Sender<'a> {
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(5), key),
             batch_key: key,
             batches: 0,
+            request: u64::from(number) << 32,
         }
     }
 
     async fn deliver(&mut self, samples: &[Measured]) {
         let request = self.render(samples);
+        self.intend(samples);
         self.backoff.reset();
         let outcome = loop {
             let wait = match self.attempt(&request).await {
@@ -151,6 +153,24 @@ impl<'a> Sender<'a> {
             sleep_until_or_stop(Instant::now() + wait, &self.fleet.stop).await;
         };
         self.settle(samples, outcome);
+    }
+
+    /// The ledger knows of it before the server does.
+    fn intend(&mut self, samples: &[Measured]) {
+        self.request += 1;
+        if let Some(ledger) = &self.fleet.ledger {
+            let entries = self.entries(samples, Outcome::Unknown);
+            if let Err(error) = ledger.borrow_mut().intend(self.request, &entries) {
+                tracing::error!(%error, "write the ledger");
+            }
+        }
+    }
+
+    fn entries(&self, samples: &[Measured], outcome: Outcome) -> Vec<Entry> {
+        samples
+            .iter()
+            .map(|s| Entry::new(self.number, s.time.0, s.values.hash(), outcome))
+            .collect()
     }
 
     fn render(&mut self, samples: &[Measured]) -> Vec<u8> {
@@ -218,11 +238,8 @@ impl<'a> Sender<'a> {
             t.backlog = t.measured.saturating_sub(t.acked + t.refused + t.dropped);
         });
         if let Some(ledger) = &self.fleet.ledger {
-            let entries: Vec<_> = samples
-                .iter()
-                .map(|s| Entry::new(self.number, s.time.0, s.values.hash(), outcome))
-                .collect();
-            if let Err(error) = ledger.borrow_mut().write(&entries) {
+            let entries = self.entries(samples, outcome);
+            if let Err(error) = ledger.borrow_mut().settle(self.request, &entries) {
                 tracing::error!(%error, "write the ledger");
             }
         }

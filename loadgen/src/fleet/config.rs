@@ -1,9 +1,10 @@
 //! What a run is asked to do.
 
-use crate::pace::Schedule;
+use crate::pace::{Curve, Schedule};
 use crate::stack_env::StackEnv;
+use crate::workload::faults::Faults;
 use crate::workload::sample::mix;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use fiber_contract::{UnixMicros, limits};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,16 @@ pub enum Rate {
     Max,
 }
 
+/// How samples travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// The engine's own contract.
+    #[default]
+    Json,
+    /// InfluxDB's line protocol, posted to the URL as it stands; for comparisons.
+    Line,
+}
+
 /// A run. `Config { probes: 50, ..Config::from_stack(&env) }` and the rest has defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +37,8 @@ pub struct Config {
     pub secret: String,
     pub probes: u32,
     pub rate: Rate,
+    /// How the rate changes over the run.
+    pub curve: Curve,
     /// Samples per request. 1 goes to `/api/push`, more to `/api/ingest` with a batch id.
     pub batch: u32,
     pub duration: Duration,
@@ -51,6 +64,18 @@ pub struct Config {
     pub no_send: bool,
     /// Certificates to trust for `https://`, beside the public ones.
     pub ca_file: Option<PathBuf>,
+    /// The probes; default: made up, in real cities. `probes` takes at most so many of them.
+    pub fleet_file: Option<PathBuf>,
+    pub faults: Faults,
+    /// Each probe's own key, as `fiber-engine key issue` prints them.
+    pub keys_file: Option<PathBuf>,
+    /// A token of an issuer instead of the secret.
+    pub jwt_file: Option<PathBuf>,
+    /// Sign every push with the secret.
+    pub sign: bool,
+    /// Compress bodies.
+    pub gzip: bool,
+    pub format: Format,
 }
 
 impl Default for Config {
@@ -60,6 +85,7 @@ impl Default for Config {
             secret: String::new(),
             probes: 100,
             rate: Rate::PerSecond(1_000.0),
+            curve: Curve::Constant,
             batch: 1,
             duration: Duration::from_secs(10),
             seed: 1,
@@ -74,6 +100,13 @@ impl Default for Config {
             ledger_file: None,
             no_send: false,
             ca_file: None,
+            fleet_file: None,
+            faults: Faults::default(),
+            keys_file: None,
+            jwt_file: None,
+            sign: false,
+            gzip: false,
+            format: Format::Json,
         }
     }
 }
@@ -99,32 +132,59 @@ impl Config {
         if self.batch == 0 || self.batch as usize > limits::INGEST_SAMPLES_MAX {
             bail!("a batch holds 1 to {} samples", limits::INGEST_SAMPLES_MAX);
         }
-        if let Rate::PerSecond(rate) = self.rate {
-            if !rate.is_finite() || rate <= 0.0 {
-                bail!("the rate must be positive");
+        if self.no_send && (self.keep_ledger || self.ledger_file.is_some()) {
+            bail!("nothing is sent, so there is nothing to keep a ledger of");
+        }
+        if self.format == Format::Line && (self.faults.any() || self.keep_ledger) {
+            bail!("faults and ledgers are for the engine's own format");
+        }
+        self.faults
+            .check(self.duration)
+            .map_err(anyhow::Error::msg)?;
+        match self.rate {
+            Rate::PerSecond(rate) => self.check_schedule(rate),
+            Rate::Max if self.curve != Curve::Constant || self.faults.reorder > 0.0 => {
+                bail!("curves and exchanged times need a schedule: give a --rate")
             }
-            let schedule = self.schedule();
-            if schedule.requests() == 0 {
-                bail!("at this rate, batch size and duration not one request would be sent");
-            }
-            if schedule.sample_spacing_us(self.probes, self.batch) < 1.0 {
-                bail!(
-                    "{rate} samples/s over {} probes is more than one sample per microsecond and \
-                     probe: samples of a series would share a timestamp. Use more probes",
-                    self.probes
-                );
-            }
+            Rate::Max => Ok(()),
+        }
+    }
+
+    fn check_schedule(&self, rate: f64) -> anyhow::Result<()> {
+        /// Exchanged times are ahead of the clock by this much, and clocks may be off as well.
+        const REORDER_INTERVAL_S_MAX: f64 = 30.0;
+        if !rate.is_finite() || rate <= 0.0 {
+            bail!("the rate must be positive");
+        }
+        let schedule = self.schedule()?;
+        if schedule.requests() == 0 {
+            bail!("at this rate, batch size and duration not one request would be sent");
+        }
+        if schedule.sample_spacing_us(self.probes) < 1.0 {
+            bail!(
+                "{rate} samples/s over {} probes is more than one sample per microsecond and \
+                 probe: samples of a series would share a timestamp. Use more probes",
+                self.probes
+            );
+        }
+        if self.faults.reorder > 0.0 && self.interval_s() > REORDER_INTERVAL_S_MAX {
+            bail!(
+                "samples are exchanged with their neighbours only where these are near: send more often"
+            );
         }
         Ok(())
     }
 
-    pub(crate) fn schedule(&self) -> Schedule {
-        let rate = match self.rate {
-            Rate::PerSecond(rate) => rate,
+    pub(crate) fn schedule(&self) -> anyhow::Result<Schedule> {
+        match self.rate {
+            Rate::PerSecond(rate) => Schedule::new(&self.curve, rate, self.batch, self.duration)
+                .with_context(|| format!("the curve {}", self.curve)),
             // Only the interval that probes announce is taken from it.
-            Rate::Max => f64::from(self.probes) * f64::from(self.batch),
-        };
-        Schedule::new(rate, self.batch, self.duration)
+            Rate::Max => {
+                let rate = f64::from(self.probes) * f64::from(self.batch);
+                Ok(Schedule::constant(rate, self.batch, self.duration))
+            }
+        }
     }
 
     /// Seconds between two requests of one probe, as it announces them.

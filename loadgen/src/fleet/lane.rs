@@ -1,15 +1,16 @@
 //! One connection of the fleet: waits for its moments, sends, tries again, keeps the books.
 
 use super::Shared;
-use super::config::Rate;
+use super::answer::{self, Fate, Try};
+use super::config::{Format, Rate};
 use super::request::{ProbeWriter, RequestWriter};
 use super::stats::{Stats, micros};
-use super::{live, sleep_until_or_stop};
+use super::timeline::Timeline;
+use super::{LOOK_EVERY, live, sleep_until_or_stop};
 use crate::client::{Backoff, Connection, Error, Limits};
-use crate::ledger::{Entry, Outcome};
-use crate::pace::{LaneSchedule, Slot};
+use crate::ledger::Entry;
+use crate::pace::{Alarm, LanePlan, LaneSchedule, Planned};
 use fiber_contract::UnixMicros;
-use fiber_contract::ingest::IngestAnswer;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,37 +21,32 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Books {
     pub(super) stats: Stats,
+    pub(super) timeline: Timeline,
     pub(super) entries: Vec<Entry>,
 }
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
     books: Rc<RefCell<Books>>,
-    schedule: LaneSchedule,
+    alarm: Rc<Alarm>,
+    plan: LanePlan,
     probes: Vec<ProbeWriter>,
     writer: RequestWriter,
     connection: Option<Connection>,
+    start: Instant,
     last_used: Instant,
     backoff: Backoff,
 }
 
-/// How a request ended.
-enum Fate {
-    /// With the positions of members that the server refused.
-    Acked {
-        refused: Vec<u32>,
-    },
-    Refused,
-    Unknown,
-}
-
-/// What one try told.
-enum Try {
-    Done(Fate),
-    Again {
-        wait: Option<Duration>,
-        doubtful: bool,
-    },
+/// The moments of one request.
+#[derive(Clone, Copy)]
+struct Moments {
+    /// Meant to be sent.
+    due: Instant,
+    /// Began to be sent.
+    begin: Instant,
+    /// Over.
+    now: Instant,
 }
 
 /// An idle connection is looked at before it is used again after this long.
@@ -60,25 +56,28 @@ impl Lane {
     pub(super) fn new(
         shared: &Arc<Shared>,
         books: &Rc<RefCell<Books>>,
+        alarm: &Rc<Alarm>,
         lane: u32,
         began: UnixMicros,
-    ) -> Self {
-        let schedule = LaneSchedule {
-            schedule: shared.schedule,
+    ) -> anyhow::Result<Self> {
+        let plan = LanePlan::new(LaneSchedule {
+            schedule: shared.schedule.clone(),
             probes: shared.config.probes,
             lanes: shared.lanes,
             lane,
-        };
+        });
         let probes = (lane..shared.config.probes)
             .step_by(shared.lanes as usize)
             .map(|series| ProbeWriter::new(shared, series, &shared.roster[series as usize]))
-            .collect();
-        Self {
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
             books: Rc::clone(books),
-            schedule,
+            alarm: Rc::clone(alarm),
+            plan,
             probes,
             writer: RequestWriter::new(shared, began),
             connection: None,
+            start: Instant::now(),
             last_used: Instant::now(),
             backoff: Backoff::new(
                 Duration::from_millis(20),
@@ -86,7 +85,7 @@ impl Lane {
                 shared.config.seed ^ u64::from(lane),
             ),
             shared: Arc::clone(shared),
-        }
+        })
     }
 
     /// Opens the connection before the schedule begins.
@@ -99,60 +98,113 @@ impl Lane {
 
     pub(super) async fn run(mut self, start: Instant, start_unix: UnixMicros) {
         let shared = Arc::clone(&self.shared);
+        self.start = start;
         let end = start + shared.config.duration;
         let mut free_at = start;
-        for index in 0.. {
-            let Some((slot, due)) = self.next_slot(index, start, end) else {
+        for turn in 1_u64.. {
+            let Some((planned, due)) = self.next_send(end) else {
                 break;
             };
-            sleep_until_or_stop(due, &shared.stop).await;
+            if let Some(lost) = planned.link_lost {
+                self.sleep_until(start + lost).await;
+                self.connection = None;
+            }
+            self.sleep_until(due).await;
             let begin = Instant::now();
             if shared.stop.load(Ordering::Relaxed) || begin > end + shared.config.drain {
-                self.count_unsent(index);
+                self.count_unsent(planned);
                 break;
             }
             let lag = begin.duration_since(due.max(free_at));
-            self.books
-                .borrow_mut()
-                .stats
-                .begun(lag, begin.duration_since(due));
-            let probe = &mut self.probes[slot.member as usize];
-            self.writer.render(&shared, probe, slot, start_unix);
+            if !self.render(planned, start_unix) {
+                self.count_unsent(planned);
+                break;
+            }
+            self.count_begun(
+                lag,
+                Moments {
+                    due,
+                    begin,
+                    now: begin,
+                },
+            );
             let fate = if shared.config.no_send {
-                if index % 64 == 63 {
+                if turn.is_multiple_of(64) {
                     tokio::task::yield_now().await;
                 }
-                Fate::Acked {
-                    refused: Vec::new(),
-                }
+                Fate::all_acked()
             } else {
                 self.deliver().await
             };
             free_at = Instant::now();
-            self.settle(&fate, free_at, due, begin, end);
+            let moments = Moments {
+                due,
+                begin,
+                now: free_at,
+            };
+            self.settle(planned.k, &fate, moments, end);
+        }
+    }
+
+    /// Less when the run is being stopped.
+    async fn sleep_until(&self, when: Instant) {
+        loop {
+            let now = Instant::now();
+            if now >= when || self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Err(error) = self.alarm.until(when.min(now + LOOK_EVERY)).await {
+                return self.shared.fail(&error.into());
+            }
         }
     }
 
     /// The next send and its moment. Without a schedule, the moment is now, until the end.
-    fn next_slot(&self, index: u64, start: Instant, end: Instant) -> Option<(Slot, Instant)> {
+    fn next_send(&mut self, end: Instant) -> Option<(Planned, Instant)> {
         match self.shared.config.rate {
             Rate::PerSecond(_) => {
-                let slot = self.schedule.slot(index)?;
-                Some((slot, start + self.shared.schedule.offset(slot.k)))
+                let planned = self.plan.next()?;
+                Some((planned, self.start + planned.due))
             }
             Rate::Max => {
                 let now = Instant::now();
-                (now < end).then(|| (self.schedule.endless(index), now.max(start)))
+                (now < end).then(|| (self.plan.endless(), now.max(self.start)))
             }
         }
     }
 
-    fn count_unsent(&self, from: u64) {
+    /// The request's bytes, and the ledger's line about it: false when one of them cannot be, and
+    /// then nothing may be sent.
+    fn render(&mut self, planned: Planned, start_unix: UnixMicros) -> bool {
+        let probe = &mut self.probes[planned.member as usize];
+        let rendered = self.writer.render(&self.shared, probe, planned, start_unix);
+        let noted = rendered.and_then(|()| match &self.shared.ledger_file {
+            Some(file) => Ok(live::lock(file).intend(planned.k, &self.writer.entries)?),
+            None => Ok(()),
+        });
+        if let Err(error) = noted {
+            self.shared.fail(&error);
+            return false;
+        }
+        true
+    }
+
+    fn count_begun(&self, lag: Duration, moments: Moments) {
+        let mut books = self.books.borrow_mut();
+        let late = moments.begin.duration_since(moments.due);
+        books.stats.begun(lag, late);
+        books.stats.planted.add(&self.writer.planted);
+        books
+            .timeline
+            .at(moments.begin.duration_since(self.start))
+            .begun += 1;
+    }
+
+    fn count_unsent(&mut self, first: Planned) {
         if let Rate::PerSecond(_) = self.shared.config.rate {
-            let unsent = (from..)
-                .take_while(|index| self.schedule.slot(*index).is_some())
-                .count();
-            self.books.borrow_mut().stats.unsent_requests += unsent as u64;
+            let rest = self.plan.by_ref().map(|planned| u64::from(planned.rounds));
+            let unsent = u64::from(first.rounds) + rest.sum::<u64>();
+            self.books.borrow_mut().stats.unsent_requests += unsent;
         }
     }
 
@@ -164,7 +216,7 @@ impl Lane {
         self.backoff.reset();
         loop {
             let (wait, doubtful) = match self.attempt().await {
-                Try::Done(Fate::Refused) if in_doubt => return Fate::Unknown,
+                Try::Done(Fate::Refused { .. }) if in_doubt => return Fate::Unknown,
                 Try::Done(fate) => return fate,
                 Try::Again { wait, doubtful } => (wait, doubtful),
             };
@@ -177,7 +229,7 @@ impl Lane {
                 return if in_doubt {
                     Fate::Unknown
                 } else {
-                    Fate::Refused
+                    Fate::Refused { told: Vec::new() }
                 };
             }
             self.books.borrow_mut().stats.retries += 1;
@@ -206,7 +258,13 @@ impl Lane {
                 let mut books = self.books.borrow_mut();
                 *books.stats.answers.entry(answer.status).or_default() += 1;
                 books.stats.bytes_sent += self.writer.bytes.len() as u64;
-                judge(answer.status, answer.retry_after, answer.body)
+                let is_line = self.shared.config.format == Format::Line;
+                let verdict =
+                    answer::judge(answer.status, answer.retry_after, answer.body, is_line);
+                if answer.status >= 300 {
+                    books.timeline.at(self.start.elapsed()).errors += 1;
+                }
+                verdict
             }
             Err(error) => return self.failed(&error),
         };
@@ -219,13 +277,9 @@ impl Lane {
 
     fn failed(&self, error: &Error) -> Try {
         tracing::debug!(%error, "a try failed");
-        *self
-            .books
-            .borrow_mut()
-            .stats
-            .errors
-            .entry(error.kind())
-            .or_default() += 1;
+        let mut books = self.books.borrow_mut();
+        *books.stats.errors.entry(error.kind()).or_default() += 1;
+        books.timeline.at(self.start.elapsed()).errors += 1;
         Try::Again {
             wait: None,
             doubtful: error.maybe_processed(),
@@ -240,86 +294,42 @@ impl Lane {
         Connection::open(&self.shared.url, &self.shared.tls, limits).await
     }
 
-    fn settle(&mut self, fate: &Fate, now: Instant, due: Instant, begin: Instant, end: Instant) {
+    fn settle(&mut self, k: u64, fate: &Fate, moments: Moments, end: Instant) {
         let mut books = self.books.borrow_mut();
-        let books = &mut *books;
-        let samples = self.writer.entries.len() as u64;
-        match fate {
-            Fate::Acked { refused } => {
-                let accepted = samples - refused.len() as u64;
-                books.stats.acked_requests += 1;
-                books.stats.acked_samples += accepted;
-                books.stats.refused_samples += refused.len() as u64;
-                if now <= end {
-                    books.stats.acked_in_window += accepted;
-                }
-                books
-                    .stats
-                    .corrected_us
-                    .saturating_record(micros(now.duration_since(due)));
-                books
-                    .stats
-                    .service_us
-                    .saturating_record(micros(now.duration_since(begin)));
+        let Books {
+            stats,
+            timeline,
+            entries,
+        } = &mut *books;
+        let writer = &mut self.writer;
+        let settled = fate.settle(writer.samples, &writer.bad, &mut writer.entries);
+        stats.planted.add(&settled.planted);
+        stats.acked_samples += settled.acked;
+        stats.refused_samples += settled.refused;
+        stats.unknown_samples += settled.unknown;
+        let step = timeline.at(moments.now.duration_since(self.start));
+        step.acked_samples += settled.acked;
+        step.refused_samples += settled.refused;
+        if settled.answered {
+            step.acked_requests += 1;
+            stats.acked_requests += 1;
+            if moments.now <= end {
+                stats.acked_in_window += settled.acked;
+                stats.acked_requests_in_window += 1;
             }
-            Fate::Refused => books.stats.refused_samples += samples,
-            Fate::Unknown => books.stats.unknown_samples += samples,
-        }
-        if !self.shared.config.keep_ledger && self.shared.ledger_file.is_none() {
-            return;
-        }
-        for (member, entry) in (0..).zip(&mut self.writer.entries) {
-            let outcome = match fate {
-                Fate::Acked { refused } if refused.contains(&member) => Outcome::Refused,
-                Fate::Acked { .. } => Outcome::Acked,
-                Fate::Refused => Outcome::Refused,
-                Fate::Unknown => Outcome::Unknown,
-            };
-            *entry = Entry::new(entry.series(), entry.time_us, entry.hash, outcome);
+            let latency = moments.now.duration_since(moments.due);
+            stats.corrected_us.saturating_record(micros(latency));
+            let service = moments.now.duration_since(moments.begin);
+            stats.service_us.saturating_record(micros(service));
+            timeline.latency(moments.due.duration_since(self.start), latency);
         }
         if let Some(file) = &self.shared.ledger_file
-            && let Err(error) = live::lock(file).write(&self.writer.entries)
+            && let Err(error) = live::lock(file).settle(k, &writer.entries)
         {
-            *books.stats.errors.entry("ledger write").or_default() += 1;
-            tracing::error!(%error, "write the ledger");
+            self.shared.fail(&error.into());
         }
         if self.shared.config.keep_ledger {
-            books.entries.extend_from_slice(&self.writer.entries);
+            entries.extend_from_slice(&writer.entries);
         }
     }
-}
-
-/// What an answer means for the samples of its request.
-fn judge(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Try {
-    match status {
-        200 | 202 => match refused_members(body) {
-            Some(refused) => Try::Done(Fate::Acked { refused }),
-            // An ack that cannot be read is no ack to rely on, and no refusal either.
-            None => Try::Done(Fate::Unknown),
-        },
-        // Ours to repeat, and by contract nothing of it is stored.
-        408 | 429 | 503 => Try::Again {
-            wait: retry_after,
-            doubtful: false,
-        },
-        500..=599 => Try::Again {
-            wait: retry_after,
-            doubtful: true,
-        },
-        _ => Try::Done(Fate::Refused),
-    }
-}
-
-/// Positions that an accepted batch lists as refused; `None` when the body is not an answer.
-fn refused_members(body: &[u8]) -> Option<Vec<u32>> {
-    const NONE: &[u8] = b"\"rejected\":0,";
-    // A parse per answer would double the cost of a request.
-    if body.windows(NONE.len()).any(|part| part == NONE) {
-        return Some(Vec::new());
-    }
-    let answer: IngestAnswer = serde_json::from_slice(body).ok()?;
-    let mut refused: Vec<u32> = answer.data.errors.iter().map(|error| error.index).collect();
-    refused.sort_unstable();
-    refused.dedup();
-    (refused.len() as u64 == u64::from(answer.data.rejected)).then_some(refused)
 }

@@ -9,21 +9,25 @@
 //! thread's event loop. When more than 1 % of either is above 100 ms the report says so and is not
 //! to be believed; see [`crate::report::GeneratorHealth`].
 
+mod answer;
 pub mod config;
+pub(crate) mod credentials;
 mod lane;
 mod live;
 pub(crate) mod request;
 pub(crate) mod stats;
+pub(crate) mod timeline;
 mod worker;
 
-pub use config::{Config, Rate};
+pub use config::{Config, Format, Rate};
 pub use live::LiveView;
+pub use stats::Planted;
 
 use crate::client::{TlsRoots, Url};
 use crate::ledger::{Ledger, LedgerFile, SeriesName};
 use crate::pace::Schedule;
 use crate::report::Report;
-use crate::workload::{ProbeIdentity, roster};
+use crate::workload::{ProbeIdentity, fleet_file, roster};
 use anyhow::{Context, bail};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +47,19 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
     pub(crate) live: live::Live,
     pub(crate) ledger_file: Option<Mutex<LedgerFile>>,
+    pub(crate) credentials: credentials::Credentials,
+    /// Why the run had to end, if it had to.
+    failure: Mutex<Option<String>>,
     pub(crate) start: worker::StartLine,
+}
+
+impl Shared {
+    /// A run that cannot keep its own witness ends: what it would send, nobody could judge.
+    pub(crate) fn fail(&self, error: &anyhow::Error) {
+        tracing::error!(%error, "the run ends");
+        live::lock(&self.failure).get_or_insert_with(|| format!("{error:#}"));
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A run under way.
@@ -60,7 +76,15 @@ pub fn run(config: Config) -> anyhow::Result<Report> {
 }
 
 /// Begins a run in the background: the server can be killed meanwhile, progress read, the run cut short.
-pub fn start(config: Config) -> anyhow::Result<Running> {
+pub fn start(mut config: Config) -> anyhow::Result<Running> {
+    let own = match &config.fleet_file {
+        Some(path) => Some(fleet_file::read(path)?),
+        None => None,
+    };
+    if let Some(own) = &own {
+        let count = u32::try_from(own.len()).unwrap_or(u32::MAX);
+        config.probes = config.probes.min(count);
+    }
     config.check()?;
     if let Err(error) = raise_open_files_limit() {
         tracing::debug!(%error, "the open-files limit stays as it is");
@@ -70,26 +94,29 @@ pub fn start(config: Config) -> anyhow::Result<Running> {
         .tag
         .clone()
         .unwrap_or_else(|| config::default_tag(config.seed, began));
-    let roster = roster::tagged(&tag, config.probes);
+    let roster = own.unwrap_or_else(|| roster::tagged(&tag, config.probes));
+    let roster = &roster[..config.probes as usize];
     let lanes = config
         .connections
         .unwrap_or(config.probes)
         .min(config.probes);
     let ledger_file = match &config.ledger_file {
-        Some(path) => Some(Mutex::new(open_ledger(path, &roster)?)),
+        Some(path) => Some(Mutex::new(open_ledger(path, roster)?)),
         None => None,
     };
     let threads = config.threads.min(lanes);
     let shared = Arc::new(Shared {
         url: Url::parse(&config.url)?,
         tls: TlsRoots::new(config.ca_file.as_deref())?,
-        schedule: config.schedule(),
+        schedule: config.schedule()?,
+        credentials: credentials::Credentials::load(&config)?,
+        failure: Mutex::new(None),
         stop: AtomicBool::new(false),
         live: live::Live::default(),
         start: worker::StartLine::new(threads),
+        roster: roster.into(),
         config,
         tag,
-        roster,
         lanes,
         ledger_file,
     });
@@ -138,15 +165,17 @@ impl Running {
 
     /// Waits for the end of the run.
     pub fn wait(self) -> anyhow::Result<Report> {
-        let mut total = stats::WorkerResult::new();
+        let mut total = stats::WorkerResult::new(self.shared.config.duration);
         for worker in self.workers {
             match worker.join() {
                 Ok(result) => total.merge(result?)?,
                 Err(_) => bail!("a worker thread panicked"),
             }
         }
-        if let Some(file) = &self.shared.ledger_file {
-            live::lock(file).flush().context("write the ledger")?;
+        if let Some(file) = &self.shared.ledger_file
+            && let Err(error) = live::lock(file).flush()
+        {
+            self.shared.fail(&error.into());
         }
         let ledger = self.shared.config.keep_ledger.then(|| Ledger {
             series: self
@@ -157,7 +186,14 @@ impl Running {
                 .collect(),
             entries: std::mem::take(&mut total.entries),
         });
-        Ok(Report::of_run(&self.shared, self.began, &total, ledger))
+        let failure = live::lock(&self.shared.failure).clone();
+        Ok(Report::of_run(
+            &self.shared,
+            self.began,
+            &total,
+            ledger,
+            failure,
+        ))
     }
 }
 
@@ -178,11 +214,12 @@ pub fn raise_open_files_limit() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
+/// How long a stop may go unseen. Not a channel: a thousand lanes would each register with it on
+/// every send.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Sleeps until `when`, or less when the run is being stopped.
 pub(crate) async fn sleep_until_or_stop(when: Instant, stop: &AtomicBool) {
-    /// How long a stop may go unseen. Not a channel: a thousand lanes would each register with it
-    /// on every send.
-    const LOOK_EVERY: Duration = Duration::from_millis(250);
     loop {
         let now = Instant::now();
         if now >= when || stop.load(Ordering::Relaxed) {

@@ -1,7 +1,9 @@
 //! What one worker counted; added up at the end.
 
+use super::timeline::Timeline;
 use crate::ledger::Entry;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +22,42 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 
 /// A send that began this late, or an event loop that lagged this much, is the generator's fault.
 pub(crate) const LATE: Duration = Duration::from_millis(100);
+
+/// Samples with a fault, and what became of the bad ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planted {
+    pub late: u64,
+    pub duplicate: u64,
+    pub reordered: u64,
+    pub skewed: u64,
+    pub bad: u64,
+    /// Refused, with the field that is wrong in them: as it must be.
+    pub bad_refused: u64,
+    /// Refused for another reason.
+    pub bad_misnamed: u64,
+    /// Accepted: the server does not keep its contract.
+    pub bad_accepted: u64,
+    /// No answer, or a refusal that is not about the samples.
+    pub bad_unknown: u64,
+}
+
+impl Planted {
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, part) in [
+            (&mut self.late, other.late),
+            (&mut self.duplicate, other.duplicate),
+            (&mut self.reordered, other.reordered),
+            (&mut self.skewed, other.skewed),
+            (&mut self.bad, other.bad),
+            (&mut self.bad_refused, other.bad_refused),
+            (&mut self.bad_misnamed, other.bad_misnamed),
+            (&mut self.bad_accepted, other.bad_accepted),
+            (&mut self.bad_unknown, other.bad_unknown),
+        ] {
+            *sum += part;
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stats {
@@ -41,8 +79,11 @@ pub(crate) struct Stats {
     pub(crate) acked_samples: u64,
     /// Of those, within the scheduled duration.
     pub(crate) acked_in_window: u64,
+    pub(crate) acked_requests_in_window: u64,
     pub(crate) refused_samples: u64,
     pub(crate) unknown_samples: u64,
+    /// Sent with a fault, by kind; in the counts above they are as well, but for the bad ones.
+    pub(crate) planted: Planted,
     pub(crate) retries: u64,
     pub(crate) reconnects: u64,
     pub(crate) bytes_sent: u64,
@@ -66,8 +107,10 @@ impl Stats {
             acked_requests: 0,
             acked_samples: 0,
             acked_in_window: 0,
+            acked_requests_in_window: 0,
             refused_samples: 0,
             unknown_samples: 0,
+            planted: Planted::default(),
             retries: 0,
             reconnects: 0,
             bytes_sent: 0,
@@ -104,6 +147,10 @@ impl Stats {
             (&mut self.acked_requests, other.acked_requests),
             (&mut self.acked_samples, other.acked_samples),
             (&mut self.acked_in_window, other.acked_in_window),
+            (
+                &mut self.acked_requests_in_window,
+                other.acked_requests_in_window,
+            ),
             (&mut self.refused_samples, other.refused_samples),
             (&mut self.unknown_samples, other.unknown_samples),
             (&mut self.retries, other.retries),
@@ -112,6 +159,7 @@ impl Stats {
         ] {
             *sum += part;
         }
+        self.planted.add(&other.planted);
         for (status, count) in &other.answers {
             *self.answers.entry(*status).or_default() += count;
         }
@@ -126,25 +174,32 @@ impl Stats {
 #[derive(Debug)]
 pub(crate) struct WorkerResult {
     pub(crate) stats: Stats,
+    pub(crate) timeline: Timeline,
     pub(crate) entries: Vec<Entry>,
     pub(crate) cpu: Duration,
+    /// The busiest thread's CPU, as a share of its time.
+    pub(crate) cpu_share: f64,
     /// From the start line to the last answer.
     pub(crate) elapsed: Duration,
 }
 
 impl WorkerResult {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(duration: Duration) -> Self {
         Self {
             stats: Stats::new(),
+            timeline: Timeline::new(duration),
             entries: Vec::new(),
             cpu: Duration::ZERO,
+            cpu_share: 0.0,
             elapsed: Duration::ZERO,
         }
     }
 
     pub(crate) fn merge(&mut self, other: Self) -> anyhow::Result<()> {
         self.stats.merge(&other.stats)?;
+        self.timeline.merge(&other.timeline);
         self.cpu += other.cpu;
+        self.cpu_share = self.cpu_share.max(other.cpu_share);
         self.elapsed = self.elapsed.max(other.elapsed);
         if self.entries.is_empty() {
             self.entries = other.entries;

@@ -3,8 +3,10 @@
 use super::lane::{Books, Lane};
 use super::live::{self, Published};
 use super::stats::{Stats, WorkerResult};
+use super::timeline::Timeline;
 use super::{Rate, Shared};
 use crate::client::{Backoff, Error};
+use crate::pace::Alarm;
 use anyhow::Context;
 use fiber_contract::UnixMicros;
 use std::cell::RefCell;
@@ -56,28 +58,45 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32, threads: u32) -> anyhow::Re
         .context("build the runtime")?;
     let books = Rc::new(RefCell::new(Books {
         stats: Stats::new(),
+        timeline: Timeline::new(shared.config.duration),
         entries: Vec::new(),
     }));
     let local = LocalSet::new();
+    let alarm = {
+        let _within = runtime.enter();
+        Rc::new(Alarm::new().context("make the timer")?)
+    };
     let began = UnixMicros::now();
-    let lanes: Vec<_> = (thread..shared.lanes)
+    let lanes: anyhow::Result<Vec<_>> = (thread..shared.lanes)
         .step_by(threads as usize)
-        .map(|lane| Lane::new(shared, &books, lane, began))
-        .collect();
-    let connected = local.block_on(&runtime, connect_all(lanes));
+        .map(|lane| Lane::new(shared, &books, &alarm, lane, began))
+        .collect::<Result<_, _>>();
+    let connected = match lanes {
+        Ok(lanes) => local
+            .block_on(&runtime, connect_all(lanes))
+            .map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
     // The others wait at the line: one that cannot run must reach it too.
     let (start, start_unix) = shared.start.wait();
     let lanes = connected?;
-    local.block_on(&runtime, run_all(shared, &books, lanes, start, start_unix));
+    let cpu_before = crate::report::host::thread_cpu();
+    local.block_on(
+        &runtime,
+        run_all(shared, &books, &alarm, lanes, start, start_unix),
+    );
     drop(local);
     let elapsed = start.elapsed();
     let books = Rc::into_inner(books)
         .context("a lane outlived its run")?
         .into_inner();
+    let cpu = crate::report::host::thread_cpu().saturating_sub(cpu_before);
     Ok(WorkerResult {
         stats: books.stats,
+        timeline: books.timeline,
         entries: books.entries,
-        cpu: crate::report::host::thread_cpu(),
+        cpu,
+        cpu_share: cpu.as_secs_f64() / elapsed.as_secs_f64().max(1e-9),
         elapsed,
     })
 }
@@ -97,7 +116,9 @@ async fn connect_all(lanes: Vec<Lane>) -> Result<Vec<Lane>, Error> {
                 loop {
                     match lane.connect().await {
                         Ok(()) => return Ok(lane),
-                        Err(error) if Instant::now() > deadline => return Err(error),
+                        Err(error) if error.is_lasting() || Instant::now() > deadline => {
+                            return Err(error);
+                        }
                         Err(_) => tokio::time::sleep(backoff.next_wait()).await,
                     }
                 }
@@ -114,10 +135,13 @@ async fn connect_all(lanes: Vec<Lane>) -> Result<Vec<Lane>, Error> {
 async fn run_all(
     shared: &Arc<Shared>,
     books: &Rc<RefCell<Books>>,
+    alarm: &Rc<Alarm>,
     lanes: Vec<Lane>,
     start: Instant,
     start_unix: UnixMicros,
 ) {
+    let ringing = Rc::clone(alarm);
+    let mut ringer = tokio::task::spawn_local(async move { ringing.ring().await });
     let mut running = JoinSet::new();
     for lane in lanes {
         running.spawn_local(lane.run(start, start_unix));
@@ -132,6 +156,12 @@ async fn run_all(
                 Some(Ok(())) => {}
                 Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
             },
+            // Without it nobody would wake any more.
+            ended = &mut ringer => {
+                let ended = ended.map_err(anyhow::Error::from).and_then(|io| Ok(io?));
+                shared.fail(&ended.err().unwrap_or_else(|| anyhow::anyhow!("the timer ended")));
+                break;
+            }
             () = tokio::time::sleep_until(due.into()) => {
                 let now = Instant::now();
                 let mut books = books.borrow_mut();
@@ -145,12 +175,13 @@ async fn run_all(
                     if let Some(file) = &shared.ledger_file
                         && let Err(error) = live::lock(file).flush()
                     {
-                        tracing::error!(%error, "write the ledger");
+                        shared.fail(&error.into());
                     }
                 }
                 due = now + TICK;
             }
         }
     }
+    ringer.abort();
     shared.live.publish(&mut published, &books.borrow().stats);
 }

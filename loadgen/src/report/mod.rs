@@ -1,11 +1,15 @@
 //! What a run found, as data (JSON, versioned) and as text.
 
 pub mod host;
+pub mod html;
 pub mod progress;
+pub mod series;
 mod text;
 
 pub(crate) use text::grouped;
 
+use crate::ceiling::Ceiling;
+use crate::fleet::Planted;
 use crate::fleet::stats::{Stats, WorkerResult};
 use crate::fleet::{Rate, Shared};
 use crate::ledger::Ledger;
@@ -13,6 +17,7 @@ use crate::verify::Comparison;
 use fiber_contract::UnixMicros;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use series::{PercentilePoint, SecondRow};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -37,8 +42,23 @@ pub struct Report {
     pub answers: BTreeMap<u16, u64>,
     /// Tries without an answer, by kind.
     pub errors: BTreeMap<String, u64>,
+    /// Samples with a fault, when there were to be some.
+    #[serde(default)]
+    pub planted: Option<Planted>,
     /// What the database says, when it was asked.
     pub verification: Option<Comparison>,
+    /// The generator's own limit with requests like these, where it was measured.
+    #[serde(default)]
+    pub ceiling: Option<Ceiling>,
+    /// Why the run ended early, if by itself.
+    #[serde(default)]
+    pub failure: Option<String>,
+    /// Latencies by percentile, for a plot.
+    #[serde(default)]
+    pub percentiles: Vec<PercentilePoint>,
+    /// The run second by second.
+    #[serde(default)]
+    pub seconds: Vec<SecondRow>,
     #[serde(skip)]
     pub ledger: Option<Ledger>,
 }
@@ -57,6 +77,13 @@ pub struct ConfigEcho {
     pub duration_s: f64,
     pub ack: String,
     pub no_send: bool,
+    #[serde(default)]
+    pub curve: String,
+    #[serde(default)]
+    pub faults: String,
+    /// How requests are made: `secret`, `keys`, `jwt`; `signed`, `gzip`, `tls`.
+    #[serde(default)]
+    pub with: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -107,15 +134,20 @@ pub struct Quantiles {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GeneratorHealth {
     pub kept_schedule: bool,
-    /// From the moment a send could begin to its begin. Timers tick every millisecond.
+    /// From the moment a send could begin to its begin.
     pub begin_lag_ms: Quantiles,
-    /// Share of sends that began over 100 ms late with their connection idle.
+    /// Sends that began over 100 ms late with their connection idle, and their share.
+    #[serde(default)]
+    pub late_starts: u64,
     pub late_share: f64,
     pub loop_lag_ms: Quantiles,
     pub loop_late_share: f64,
     /// CPU of the sending threads alone.
     pub cpu_s: f64,
     pub cpu_us_per_request: f64,
+    /// Of its time, the busiest sending thread was on a core.
+    #[serde(default)]
+    pub cpu_share: f64,
     pub rss_bytes: u64,
     pub rss_peak_bytes: u64,
 }
@@ -148,13 +180,14 @@ fn share(part: u64, of: u64) -> f64 {
 }
 
 impl GeneratorHealth {
-    fn of(stats: &Stats, cpu_s: f64) -> Self {
+    fn of(stats: &Stats, cpu_s: f64, cpu_share: f64) -> Self {
         let late_share = share(stats.begun_late, stats.begun);
         let loop_late_share = share(stats.loop_late, stats.loop_ticks);
         let memory = host::Memory::now();
         Self {
             kept_schedule: late_share <= LATE_SHARE_MAX && loop_late_share <= LATE_SHARE_MAX,
             begin_lag_ms: Quantiles::of_micros(&stats.begin_lag_us),
+            late_starts: stats.begun_late,
             late_share,
             loop_lag_ms: Quantiles::of_micros(&stats.loop_lag_us),
             loop_late_share,
@@ -164,8 +197,51 @@ impl GeneratorHealth {
             } else {
                 cpu_s * 1e6 / stats.begun as f64
             },
+            cpu_share,
             rss_bytes: memory.rss_bytes,
             rss_peak_bytes: memory.rss_peak_bytes,
+        }
+    }
+}
+
+impl ConfigEcho {
+    fn of(shared: &Shared) -> Self {
+        let config = &shared.config;
+        let token = match (&config.keys_file, &config.jwt_file) {
+            (Some(_), _) => "keys",
+            (_, Some(_)) => "jwt",
+            _ => "secret",
+        };
+        let with = [
+            (token, true),
+            ("signed", config.sign),
+            ("gzip", config.gzip),
+            ("tls", shared.url.tls),
+        ];
+        let with = with.iter().filter(|(_, is_used)| *is_used);
+        Self {
+            url: shared.url.to_string(),
+            tag: shared.tag.clone(),
+            seed: config.seed,
+            probes: config.probes,
+            connections: shared.lanes,
+            threads: config.threads.min(shared.lanes),
+            rate_samples_s: match config.rate {
+                Rate::PerSecond(rate) => Some(rate),
+                Rate::Max => None,
+            },
+            batch: config.batch,
+            duration_s: config.duration.as_secs_f64(),
+            ack: if config.ack_committed {
+                "committed"
+            } else {
+                "durable"
+            }
+            .to_owned(),
+            no_send: config.no_send,
+            curve: config.curve.to_string(),
+            faults: config.faults.to_string(),
+            with: with.map(|(name, _)| (*name).to_owned()).collect(),
         }
     }
 }
@@ -176,6 +252,7 @@ impl Report {
         began: UnixMicros,
         result: &WorkerResult,
         ledger: Option<Ledger>,
+        failure: Option<String>,
     ) -> Self {
         let (config, stats) = (&shared.config, &result.stats);
         let rate = match config.rate {
@@ -195,24 +272,7 @@ impl Report {
         Self {
             format_version: FORMAT_VERSION,
             began,
-            config: ConfigEcho {
-                url: shared.url.to_string(),
-                tag: shared.tag.clone(),
-                seed: config.seed,
-                probes: config.probes,
-                connections: shared.lanes,
-                threads: config.threads.min(shared.lanes),
-                rate_samples_s: rate,
-                batch: config.batch,
-                duration_s,
-                ack: if config.ack_committed {
-                    "committed"
-                } else {
-                    "durable"
-                }
-                .to_owned(),
-                no_send: config.no_send,
-            },
+            config: ConfigEcho::of(shared),
             hardware: host::Hardware::detect(),
             samples: Samples {
                 intended: rate.map(|_| shared.schedule.requests() * batch),
@@ -231,19 +291,24 @@ impl Report {
             },
             throughput: Throughput {
                 samples_s: stats.acked_in_window as f64 / window_s,
-                requests_s: stats.acked_in_window as f64 / window_s / batch as f64,
+                requests_s: stats.acked_requests_in_window as f64 / window_s,
                 elapsed_s: result.elapsed.as_secs_f64(),
             },
             latency_ms: Quantiles::of_micros(&stats.corrected_us),
             service_ms: Quantiles::of_micros(&stats.service_us),
-            generator: GeneratorHealth::of(stats, result.cpu.as_secs_f64()),
+            generator: GeneratorHealth::of(stats, result.cpu.as_secs_f64(), result.cpu_share),
             answers: stats.answers.clone(),
             errors: stats
                 .errors
                 .iter()
                 .map(|(k, n)| ((*k).to_owned(), *n))
                 .collect(),
+            planted: config.faults.any().then_some(stats.planted),
             verification: None,
+            ceiling: None,
+            failure,
+            percentiles: series::percentiles(&stats.corrected_us, &stats.service_us),
+            seconds: series::seconds(shared, &result.timeline),
             ledger,
         }
     }

@@ -49,19 +49,27 @@ fn line(view: &LiveView, rate: f64) -> String {
 #[derive(Debug)]
 pub struct Bar {
     bar: Option<ProgressBar>,
+    duration: Duration,
 }
 
 impl Bar {
     pub fn new(duration: Duration) -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self { bar: None };
+            return Self {
+                bar: None,
+                duration,
+            };
         }
         let length = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {elapsed:>4}  {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {elapsed:>4}, {eta} left  {msg}")
+        {
             bar.set_style(style);
         }
-        Self { bar: Some(bar) }
+        Self {
+            bar: Some(bar),
+            duration,
+        }
     }
 
     pub const fn is_plain(&self) -> bool {
@@ -74,7 +82,11 @@ impl Bar {
                 bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
                 bar.set_message(message.to_owned());
             }
-            None => eprintln!("{:>6.1} s  {message}", elapsed.as_secs_f64()),
+            None => eprintln!(
+                "{:>6.1} s, {:.0} s left  {message}",
+                elapsed.as_secs_f64(),
+                self.duration.saturating_sub(elapsed).as_secs_f64()
+            ),
         }
     }
 

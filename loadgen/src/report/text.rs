@@ -1,6 +1,7 @@
 //! The report as a table for people.
 
 use super::{Quantiles, Report};
+use crate::ceiling::RATIO_MIN;
 use std::fmt;
 
 impl fmt::Display for Report {
@@ -18,9 +19,20 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  {} probes over {} connections, {} per request, seed {}, {} thread(s)",
-            c.probes, c.connections, c.batch, c.seed, c.threads
+            "  {} probes over {} connections, {} per request, seed {}, {} thread(s), {}",
+            c.probes,
+            c.connections,
+            c.batch,
+            c.seed,
+            c.threads,
+            c.with.join(", ")
         )?;
+        if c.curve != "constant" && !c.curve.is_empty() {
+            writeln!(f, "  curve {}", c.curve)?;
+        }
+        if !c.faults.is_empty() {
+            writeln!(f, "  faults {}", c.faults)?;
+        }
         writeln!(f, "  {} × {}", self.hardware.cores, self.hardware.cpu)?;
         self.counts(f)?;
         let scheduled = self.config.rate_samples_s.is_some();
@@ -38,33 +50,97 @@ impl fmt::Display for Report {
             quantiles(f, "event loop lag", &self.generator.loop_lag_ms)?;
         }
         self.trouble(f)?;
-        let g = &self.generator;
-        writeln!(
-            f,
-            "\ngenerator: {:.2} s CPU, {:.1} µs per request, {:.0} MiB ({:.0} at most)",
-            g.cpu_s,
-            g.cpu_us_per_request,
-            mib(g.rss_bytes),
-            mib(g.rss_peak_bytes)
-        )?;
-        if !g.kept_schedule {
-            writeln!(
-                f,
-                "THE GENERATOR DID NOT KEEP ITS SCHEDULE: {:.1} % of sends began over 100 ms late with \
-                 an idle connection, and its event loop lagged that much {:.1} % of the time.\n\
-                 The latencies above are partly its own. Give it more CPU, more --threads or less --rate.",
-                g.late_share * 100.0,
-                g.loop_late_share * 100.0
-            )?;
+        self.planted(f)?;
+        self.generator(f)?;
+        if let Some(comparison) = &self.verification {
+            write!(f, "\n{comparison}")?;
         }
-        match &self.verification {
-            Some(comparison) => write!(f, "\n{comparison}"),
+        match &self.failure {
+            Some(failure) => writeln!(f, "\nTHE RUN ENDED BY ITSELF: {failure}"),
             None => Ok(()),
         }
     }
 }
 
 impl Report {
+    fn planted(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(p) = &self.planted else {
+            return Ok(());
+        };
+        let n = |value: u64| grouped(value as f64);
+        writeln!(
+            f,
+            "planted  late: {} · duplicate: {} · reordered: {} · skewed: {} · bad: {}",
+            n(p.late),
+            n(p.duplicate),
+            n(p.reordered),
+            n(p.skewed),
+            n(p.bad)
+        )?;
+        if p.bad > 0 {
+            writeln!(
+                f,
+                "  of the bad, {} were refused for what is wrong in them, {} without an answer about them",
+                n(p.bad_refused),
+                n(p.bad_unknown)
+            )?;
+        }
+        if p.bad_accepted + p.bad_misnamed > 0 {
+            writeln!(
+                f,
+                "  THE SERVER DOES NOT KEEP ITS CONTRACT: {} bad ones were accepted, {} refused for another reason",
+                n(p.bad_accepted),
+                n(p.bad_misnamed)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn generator(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let g = &self.generator;
+        writeln!(
+            f,
+            "\ngenerator: {:.2} s CPU, {:.1} µs per request, its busiest thread {:.0} % of a core, {:.0} MiB ({:.0} at most)",
+            g.cpu_s,
+            g.cpu_us_per_request,
+            g.cpu_share * 100.0,
+            mib(g.rss_bytes),
+            mib(g.rss_peak_bytes)
+        )?;
+        if !g.kept_schedule {
+            writeln!(
+                f,
+                "THE GENERATOR DID NOT KEEP ITS SCHEDULE: {} sends ({:.1} %) began over 100 ms late with \
+                 an idle connection, and its event loop lagged that much {:.1} % of the time; its busiest \
+                 thread had {:.0} % of a core.\n\
+                 The latencies above are partly its own. Give it more CPU, more --threads or less --rate.",
+                grouped(g.late_starts as f64),
+                g.late_share * 100.0,
+                g.loop_late_share * 100.0,
+                g.cpu_share * 100.0
+            )?;
+        }
+        let Some(ceiling) = &self.ceiling else {
+            return Ok(());
+        };
+        let ratio = ceiling.ratio(self.throughput.requests_s);
+        writeln!(
+            f,
+            "  its ceiling with such requests: {} requests/s against a server that does nothing, {:.1} × \
+             the rate above ({} without sending)",
+            grouped(ceiling.hello_requests_s),
+            ratio,
+            grouped(ceiling.no_send_requests_s)
+        )?;
+        if ratio < RATIO_MIN {
+            writeln!(
+                f,
+                "THE RATE MAY BE THE GENERATOR'S OWN: its ceiling is less than {RATIO_MIN} times as high."
+            )?;
+        }
+        Ok(())
+    }
+
     fn counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (s, r, t) = (&self.samples, &self.requests, &self.throughput);
         writeln!(f)?;

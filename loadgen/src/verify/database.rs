@@ -96,6 +96,24 @@ pub(super) async fn count(client: &Client, ledger: &Ledger) -> anyhow::Result<u6
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }
 
+/// Duplicates that the engine counted for the ledger's nodes, in the hours of its span.
+pub(super) async fn duplicates(client: &Client, ledger: &Ledger) -> anyhow::Result<u64> {
+    let Some((from, to)) = ledger.span_us() else {
+        return Ok(0);
+    };
+    const HOUR_US: i64 = 3_600_000_000;
+    let from = instant(from.div_euclid(HOUR_US) * HOUR_US);
+    let row = client
+        .query_one(
+            "SELECT coalesce(sum(duplicate), 0)::int8 FROM ledger_hourly JOIN nodes n USING (node_key) \
+             WHERE n.node_id = ANY($1) AND hour BETWEEN $2 AND $3",
+            &[&node_ids(ledger), &from, &instant(to)],
+        )
+        .await
+        .context("read the engine's account of duplicates")?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}
+
 /// One series' rows in the order of time.
 pub(super) async fn rows(
     client: &Client,

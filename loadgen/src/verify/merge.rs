@@ -23,6 +23,23 @@ pub(super) fn entries_by_series(ledger: &Ledger) -> Vec<Vec<Entry>> {
     by_series
 }
 
+/// Samples with an ack, and the acks beyond the first of each.
+pub(super) fn acked(by_series: &[Vec<Entry>]) -> (u64, u64) {
+    let (mut samples, mut more) = (0, 0);
+    for sent in by_series
+        .iter()
+        .flat_map(|s| s.chunk_by(|a, b| a.time_us == b.time_us))
+    {
+        let acked = sent
+            .iter()
+            .filter(|entry| !entry.is_bad() && entry.outcome() == Outcome::Acked)
+            .count() as u64;
+        samples += acked.min(1);
+        more += acked.saturating_sub(1);
+    }
+    (samples, more)
+}
+
 /// Adds the findings of one series. Both slices are in the order of time.
 pub(super) fn compare_series(
     comparison: &mut Comparison,
@@ -50,10 +67,11 @@ pub(super) fn compare_series(
         while let Some(before) = rows.next_if(|rows| rows[0].time_us < time_us) {
             ghost(comparison, before);
         }
-        let acked = sent
-            .iter()
+        let good = || sent.iter().filter(|entry| !entry.is_bad());
+        let acked = good()
             .filter(|entry| entry.outcome() == Outcome::Acked)
             .count() as u64;
+        comparison.acked_twice += acked.saturating_sub(1);
         let Some(found) = rows.next_if(|rows| rows[0].time_us == time_us) else {
             if acked > 0 {
                 // Sent twice under one identity, it is stored once: so is its loss.
@@ -62,20 +80,25 @@ pub(super) fn compare_series(
             }
             continue;
         };
-        if found.len() > 1 {
+        if found.len() > 1 && good().next().is_some() {
             comparison.duplicates += found.len() as u64 - 1;
             comparison.example(|| format!("stored {} times: {}", found.len(), place(time_us)));
         }
+        if good().next().is_none() {
+            comparison.bad_stored += found.len() as u64;
+            comparison.example(|| format!("stored, though bad: {}", place(time_us)));
+            continue;
+        }
         if !found
             .iter()
-            .all(|row| sent.iter().any(|entry| entry.hash == row.hash))
+            .all(|row| good().any(|entry| entry.hash == row.hash))
         {
             comparison.ghosts += 1;
             comparison.mismatches += 1;
             comparison.example(|| format!("other values: {}", place(time_us)));
         }
         if acked == 0 {
-            let unknown = sent.iter().any(|entry| entry.outcome() == Outcome::Unknown);
+            let unknown = good().any(|entry| entry.outcome() == Outcome::Unknown);
             comparison.unknown_stored += u64::from(unknown);
             comparison.refused_stored += u64::from(!unknown);
         }
@@ -179,5 +202,47 @@ mod tests {
     fn one_identity_sent_twice_needs_one_row() {
         check(&[(1, 9, Unknown), (1, 9, Acked)], &[(1, 9)], [0; 6]);
         check(&[(1, 9, Acked), (1, 9, Acked)], &[], [1, 0, 0, 0, 0, 0]);
+    }
+
+    /// Whatever the server said about it: what was planted says what must be in the table.
+    #[test]
+    fn a_bad_sample_must_not_be_stored_and_is_never_lost() {
+        let name = SeriesName {
+            node_id: "n".into(),
+            target_host: "t".into(),
+            probe_type: "p".into(),
+        };
+        for outcome in [Acked, Refused, Unknown] {
+            let sent = [
+                Entry::new(0, 1, 9, outcome).bad(),
+                Entry::new(0, 2, 8, Acked),
+            ];
+            let row = |time_us, hash| StoredRow { time_us, hash };
+            let mut absent = Comparison::default();
+            compare_series(&mut absent, &name, &sent, &[row(2, 8)]);
+            assert!(absent.is_clean(), "{absent:?}");
+            let mut there = Comparison::default();
+            compare_series(&mut there, &name, &sent, &[row(1, 9), row(2, 8)]);
+            assert_eq!((there.bad_stored, there.ghosts, there.lost), (1, 0, 0));
+            assert!(!there.is_clean());
+        }
+    }
+
+    #[test]
+    fn samples_acked_again_are_counted() {
+        let name = SeriesName {
+            node_id: "n".into(),
+            target_host: "t".into(),
+            probe_type: "p".into(),
+        };
+        let sent = [1, 1, 2, 2, 2, 3].map(|time| Entry::new(0, time, 9, Acked));
+        let rows = [1, 2, 3].map(|time_us| StoredRow { time_us, hash: 9 });
+        let mut c = Comparison::default();
+        compare_series(&mut c, &name, &sent, &rows);
+        assert_eq!((c.acked_twice, c.duplicates), (3, 0));
+        c.counted_duplicates = Some(3);
+        assert!(c.is_clean());
+        c.counted_duplicates = Some(2);
+        assert!(!c.is_clean() && c.uncounted() == 1);
     }
 }

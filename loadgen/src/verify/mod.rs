@@ -10,6 +10,8 @@
 //! | ghost | stored, never sent; or sent with other values (`mismatch`) | never |
 //! | unknown, stored or not | the answer was lost on the way | yes |
 //! | refused, stored | refused by an answer, yet there | counted, for the reader to judge |
+//! | bad, stored | broke the contract on purpose, yet there | never |
+//! | uncounted | acked twice on purpose, and the engine's account has no duplicate of it | never |
 //!
 //! Names find the rows (`nodes`, `series`), not keys computed here: the check must not share the
 //! engine's own idea of where a sample belongs. A ledger whose node ids carry a run's tag covers
@@ -20,7 +22,7 @@ mod merge;
 
 pub use merge::StoredRow;
 
-use crate::ledger::{Ledger, Outcome};
+use crate::ledger::{Entry, Ledger, Outcome};
 use crate::report::grouped;
 use crate::stack_env::DbConfig;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,17 @@ pub struct Comparison {
     pub mismatches: u64,
     pub unknown_stored: u64,
     pub refused_stored: u64,
+    /// Sent to be refused. Not among the counts above.
+    #[serde(default)]
+    pub bad: u64,
+    #[serde(default)]
+    pub bad_stored: u64,
+    /// Acks beyond the first of a sample.
+    #[serde(default)]
+    pub acked_twice: u64,
+    /// Duplicates of the run's nodes in the engine's hourly account, where there must be some.
+    #[serde(default)]
+    pub counted_duplicates: Option<u64>,
     /// The first findings, for a person to look up.
     pub examples: Vec<String>,
 }
@@ -50,9 +63,21 @@ pub struct Comparison {
 const EXAMPLES_MAX: usize = 10;
 
 impl Comparison {
-    /// Nothing lost, nothing twice, nothing invented.
+    /// Nothing lost, nothing twice, nothing invented, nothing bad taken, each repeat accounted for.
     pub const fn is_clean(&self) -> bool {
-        self.lost == 0 && self.duplicates == 0 && self.ghosts == 0
+        self.lost == 0
+            && self.duplicates == 0
+            && self.ghosts == 0
+            && self.bad_stored == 0
+            && self.uncounted() == 0
+    }
+
+    /// Repeats that the engine's account does not have. It may have more: a retry is one as well.
+    pub const fn uncounted(&self) -> u64 {
+        match self.counted_duplicates {
+            Some(counted) => self.acked_twice.saturating_sub(counted),
+            None => 0,
+        }
     }
 
     fn example(&mut self, text: impl FnOnce() -> String) {
@@ -82,7 +107,7 @@ impl Default for Patience {
 /// Compares once, with the database as it is now.
 pub async fn compare(ledger: &Ledger, db: &DbConfig) -> anyhow::Result<Comparison> {
     let client = database::connect(db).await?;
-    compare_with(&client, ledger).await
+    compare_with(&client, ledger, &merge::entries_by_series(ledger)).await
 }
 
 /// Waits until every acked sample is stored or the database has settled, then compares.
@@ -95,21 +120,27 @@ pub async fn settle(
 ) -> anyhow::Result<Comparison> {
     const LOOK_EVERY: Duration = Duration::from_millis(500);
     let client = database::connect(db).await?;
-    let acked = ledger.count(Outcome::Acked);
+    let by_series = merge::entries_by_series(ledger);
+    let (acked, twice) = merge::acked(&by_series);
     let deadline = Instant::now() + patience.most;
     let (mut last, mut moved) = (u64::MAX, Instant::now());
     let mut judged_at = u64::MAX;
     loop {
         let stored = database::count(&client, ledger).await?;
+        let repeated = match twice {
+            0 => 0,
+            _ => database::duplicates(&client, ledger).await?,
+        };
         progress(stored, acked);
-        if stored != last {
-            (last, moved) = (stored, Instant::now());
+        if stored + repeated != last {
+            (last, moved) = (stored + repeated, Instant::now());
         }
         // Unknown samples count as well, so "enough rows" is only a reason to look closer.
         let over = Instant::now() >= deadline || moved.elapsed() >= patience.stable_for;
-        if over || (stored >= acked && stored != judged_at) {
-            let comparison = compare_with(&client, ledger).await?;
-            if over || comparison.lost == 0 {
+        let enough = stored >= acked && repeated >= twice;
+        if over || (enough && stored != judged_at) {
+            let comparison = compare_with(&client, ledger, &by_series).await?;
+            if over || (comparison.lost == 0 && comparison.uncounted() == 0) {
                 return Ok(comparison);
             }
             judged_at = stored;
@@ -134,18 +165,23 @@ pub fn settle_blocking(
 async fn compare_with(
     client: &tokio_postgres::Client,
     ledger: &Ledger,
+    by_series: &[Vec<Entry>],
 ) -> anyhow::Result<Comparison> {
+    let good = |outcome| {
+        let entries = ledger.entries.iter().filter(|entry| !entry.is_bad());
+        entries.filter(|entry| entry.outcome() == outcome).count() as u64
+    };
     let mut comparison = Comparison {
-        acked: ledger.count(Outcome::Acked),
-        refused: ledger.count(Outcome::Refused),
-        unknown: ledger.count(Outcome::Unknown),
+        acked: good(Outcome::Acked),
+        refused: good(Outcome::Refused),
+        unknown: good(Outcome::Unknown),
+        bad: ledger.entries.iter().filter(|entry| entry.is_bad()).count() as u64,
         ..Comparison::default()
     };
     let Some(span) = ledger.span_us() else {
         return Ok(comparison);
     };
     let found = database::series_of(client, ledger).await?;
-    let by_series = merge::entries_by_series(ledger);
     for (series, entries) in by_series.iter().enumerate() {
         let stored = match found.known.get(&series) {
             Some(key) => database::rows(client, *key, span).await?,
@@ -157,6 +193,9 @@ async fn compare_with(
     for (key, name) in &found.strangers {
         let rows = database::rows(client, *key, span).await?;
         merge::compare_series(&mut comparison, name, &[], &rows);
+    }
+    if comparison.acked_twice > 0 {
+        comparison.counted_duplicates = Some(database::duplicates(client, ledger).await?);
     }
     Ok(comparison)
 }
@@ -190,6 +229,21 @@ impl fmt::Display for Comparison {
             ("  stored", self.refused_stored, "refused, yet there"),
         ] {
             writeln!(f, "  {name:<12}{:>14}  {note}", grouped(value as f64))?;
+        }
+        let mut planted = |name: &str, value: u64, note: &str| {
+            writeln!(f, "  {name:<12}{:>14}  {note}", grouped(value as f64))
+        };
+        if self.bad > 0 {
+            planted("bad", self.bad, "sent to be refused")?;
+            planted("  stored", self.bad_stored, "bad, yet there")?;
+        }
+        if let Some(counted) = self.counted_duplicates {
+            planted("acked twice", self.acked_twice, "sent again on purpose")?;
+            planted(
+                "  counted",
+                counted,
+                "as duplicates in the engine's own account",
+            )?;
         }
         self.examples
             .iter()

@@ -3,6 +3,7 @@
 //! A probe's samples differ in three numbers and a timestamp. The rest is rendered once per probe,
 //! so a sample costs a few copies: the generator shares its cores with what it measures.
 
+use super::faults::Bad;
 use super::{ProbeIdentity, Values};
 use fiber_contract::UnixMicros;
 use fiber_contract::time::MICROS_PER_S;
@@ -14,6 +15,7 @@ pub struct SampleTemplate {
     after_timestamp: Box<[u8]>,
     batch_open: Box<[u8]>,
     metadata: Box<[u8]>,
+    line_open: Box<[u8]>,
 }
 
 impl SampleTemplate {
@@ -35,7 +37,7 @@ impl SampleTemplate {
             after_timestamp: format!(
                 "\",\"target_host\":{},\"probe_type\":{}",
                 text(&probe.target_host),
-                text(probe.probe_type)
+                text(&probe.probe_type)
             )
             .into_bytes()
             .into(),
@@ -43,6 +45,14 @@ impl SampleTemplate {
                 .into_bytes()
                 .into(),
             metadata: format!(",\"metadata\":{metadata}").into_bytes().into(),
+            line_open: format!(
+                "fiber,node_id={},target_host={},probe_type={} ",
+                tag(&probe.node_id),
+                tag(&probe.target_host),
+                tag(&probe.probe_type)
+            )
+            .into_bytes()
+            .into(),
         }
     }
 
@@ -73,6 +83,58 @@ impl SampleTemplate {
         out.push(b'}');
     }
 
+    /// Appends a sample that breaks one rule of the contract, and no other.
+    pub fn broken(
+        &self,
+        out: &mut Vec<u8>,
+        clock: &mut TimestampCache,
+        time: UnixMicros,
+        values: Values,
+        bad: Bad,
+    ) {
+        let mut text = Vec::new();
+        // One with an answer, so that the rule about nulls is kept unless it is the one to break.
+        let values = Values {
+            latency_us: values.latency_us.or(Some(50_000)),
+            loss_bp: values.loss_bp.min(9_000),
+            ..values
+        };
+        self.sample(&mut text, clock, time, values, false);
+        let number = |key: &str| {
+            let from = find(&text, key.as_bytes()) + key.len();
+            from..from + text[from..].iter().position(|b| *b == b',').unwrap_or(0)
+        };
+        let (range, instead): (_, &[u8]) = match bad {
+            Bad::NegativeLatency => (number("\"latency_ms\":"), b"-1"),
+            Bad::LatencyTooHigh => (number("\"latency_ms\":"), b"10000.5"),
+            Bad::LatencyAsText => (number("\"latency_ms\":"), b"\"12\""),
+            Bad::NullWithoutLoss => (number("\"latency_ms\":"), b"null"),
+            Bad::LossTooHigh => (number("\"packet_loss\":"), b"100.5"),
+            Bad::UptimeTooHigh => (number("\"uptime_pct\":"), b"100.5"),
+            Bad::Timestamp => (number("\"timestamp\":"), b"\"yesterday\""),
+            Bad::Future | Bad::TooOld => (0..0, b""),
+        };
+        text.splice(range, instead.iter().copied());
+        out.extend_from_slice(&text);
+    }
+
+    /// Appends one line of InfluxDB's line protocol.
+    pub fn line(&self, out: &mut Vec<u8>, time: UnixMicros, values: Values) {
+        out.extend_from_slice(&self.line_open);
+        if let Some(us) = values.latency_us {
+            out.extend_from_slice(b"latency_ms=");
+            fixed_point(out, us, 3);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"uptime_pct=");
+        fixed_point(out, u32::from(values.uptime_bp), 2);
+        out.extend_from_slice(b",packet_loss=");
+        fixed_point(out, u32::from(values.loss_bp), 2);
+        out.push(b' ');
+        decimal(out, time.0.max(0).cast_unsigned());
+        out.extend_from_slice(b"000\n");
+    }
+
     pub fn batch_open(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.batch_open);
     }
@@ -80,6 +142,18 @@ impl SampleTemplate {
     pub fn batch_close(out: &mut Vec<u8>) {
         out.extend_from_slice(b"]}");
     }
+}
+
+/// A tag of the line protocol.
+fn tag(text: &str) -> String {
+    text.replace(' ', "\\ ")
+        .replace(',', "\\,")
+        .replace('=', "\\=")
+}
+
+fn find(text: &[u8], key: &[u8]) -> usize {
+    let at = text.windows(key.len()).position(|part| part == key);
+    at.unwrap_or(0)
 }
 
 /// RFC 3339 text; the part up to the second is kept, as neighbouring samples share it.
@@ -160,6 +234,58 @@ mod tests {
     use super::*;
     use crate::workload::{ProbeWorkload, roster};
     use fiber_contract::{Batch, Sample};
+
+    #[test]
+    fn a_broken_sample_differs_in_one_field_and_is_json() {
+        let template = SampleTemplate::new(&roster::demo(1)[0], 2.0);
+        let values = Values {
+            latency_us: None,
+            uptime_bp: 0,
+            loss_bp: 10_000,
+        };
+        for bad in Bad::ALL {
+            let mut text = Vec::new();
+            let clock = &mut TimestampCache::default();
+            template.broken(&mut text, clock, UnixMicros(1_000_000), values, bad);
+            let sample: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            let field = &sample[bad.field()];
+            let expect = match bad {
+                Bad::NegativeLatency => serde_json::json!(-1),
+                Bad::LatencyTooHigh => serde_json::json!(10_000.5),
+                Bad::LatencyAsText => serde_json::json!("12"),
+                Bad::NullWithoutLoss => serde_json::Value::Null,
+                Bad::LossTooHigh | Bad::UptimeTooHigh => serde_json::json!(100.5),
+                Bad::Timestamp => serde_json::json!("yesterday"),
+                Bad::Future | Bad::TooOld => serde_json::json!("1970-01-01T00:00:01.000000Z"),
+            };
+            assert_eq!(*field, expect, "{bad:?}");
+            assert_eq!(sample["node_id"], "accra-01");
+            let loss = sample["packet_loss"].as_f64().unwrap();
+            assert!(bad == Bad::LossTooHigh || loss == 90.0, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_escapes_its_tags_and_leaves_out_what_is_null() {
+        let mut probe = roster::demo(1)[0].clone();
+        probe.target_host = "a b,c=d".to_owned();
+        let template = SampleTemplate::new(&probe, 2.0);
+        let mut text = Vec::new();
+        for latency_us in [Some(12_500), None] {
+            let values = Values {
+                latency_us,
+                uptime_bp: 10_000,
+                loss_bp: 50,
+            };
+            template.line(&mut text, UnixMicros(1_500_000), values);
+        }
+        let tags = "fiber,node_id=accra-01,target_host=a\\ b\\,c\\=d,probe_type=tcp";
+        let expect = format!(
+            "{tags} latency_ms=12.5,uptime_pct=100,packet_loss=0.5 1500000000\n\
+             {tags} uptime_pct=100,packet_loss=0.5 1500000000\n"
+        );
+        assert_eq!(String::from_utf8(text).unwrap(), expect);
+    }
 
     #[test]
     fn a_rendered_sample_reads_back_as_what_was_meant() {

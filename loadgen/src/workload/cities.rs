@@ -145,6 +145,13 @@ pub const HUBS: [Hub; 6] = [
     },
 ];
 
+/// By slug or name, whatever the case.
+pub fn find(text: &str) -> Option<&'static City> {
+    CITIES.iter().find(|city| {
+        city.slug.eq_ignore_ascii_case(text) || city.name.to_lowercase() == text.to_lowercase()
+    })
+}
+
 const EARTH_RADIUS_KM: f64 = 6_371.0;
 
 /// Great-circle distance (haversine), in kilometres.
@@ -156,11 +163,11 @@ pub fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
     2.0 * EARTH_RADIUS_KM * square.sqrt().min(1.0).asin()
 }
 
-/// The hub that a probe in this city measures: the nearest, counted along the network.
-pub fn nearest_hub(city: &City) -> (&'static Hub, f64) {
+/// The hub that a probe at this place measures, and the way to it: the nearest.
+pub fn nearest_hub(place: (f64, f64)) -> (&'static Hub, f64) {
     let mut best = (&HUBS[0], f64::INFINITY);
     for hub in &HUBS {
-        let km = distance_km((city.lat, city.lng), (hub.lat, hub.lng));
+        let km = distance_km(place, (hub.lat, hub.lng));
         if km < best.1 {
             best = (hub, km);
         }

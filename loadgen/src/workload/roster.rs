@@ -1,6 +1,7 @@
 //! The names of the probes of one run.
 
 use super::cities::{CITIES, City, nearest_hub};
+use super::path::PathModel;
 use std::sync::Arc;
 
 /// Everything about a probe that its samples repeat.
@@ -13,8 +14,10 @@ pub struct ProbeIdentity {
     pub lat: f64,
     pub lng: f64,
     pub target_host: String,
-    pub probe_type: &'static str,
+    pub probe_type: String,
     pub tags: Vec<String>,
+    /// How its path to the target behaves.
+    pub path: PathModel,
 }
 
 /// Names of a load run: `<tag>-0001`, spread over the cities. The tag keeps runs apart in one
@@ -24,7 +27,7 @@ pub fn tagged(tag: &str, probes: u32) -> Arc<[ProbeIdentity]> {
         .map(|n| {
             let city = &CITIES[n as usize % CITIES.len()];
             let node_id = format!("{tag}-{:04}", n + 1);
-            identity(city, node_id, vec!["load".to_owned()])
+            identity(city, n, node_id, vec!["load".to_owned()])
         })
         .collect()
 }
@@ -38,6 +41,7 @@ pub fn demo(probes: u32) -> Arc<[ProbeIdentity]> {
             let round = n as usize / CITIES.len() + 1;
             identity(
                 city,
+                n,
                 format!("{}-{round:02}", city.slug),
                 vec!["demo".to_owned()],
             )
@@ -45,8 +49,8 @@ pub fn demo(probes: u32) -> Arc<[ProbeIdentity]> {
         .collect()
 }
 
-fn identity(city: &City, node_id: String, mut tags: Vec<String>) -> ProbeIdentity {
-    let (hub, _) = nearest_hub(city);
+fn identity(city: &City, number: u32, node_id: String, mut tags: Vec<String>) -> ProbeIdentity {
+    let (hub, _) = nearest_hub((city.lat, city.lng));
     tags.push(zone(city).to_owned());
     ProbeIdentity {
         node_id,
@@ -56,8 +60,9 @@ fn identity(city: &City, node_id: String, mut tags: Vec<String>) -> ProbeIdentit
         lat: city.lat,
         lng: city.lng,
         target_host: hub.host.to_owned(),
-        probe_type: "tcp",
+        probe_type: "tcp".to_owned(),
         tags,
+        path: PathModel::of_city(city, number),
     }
 }
 

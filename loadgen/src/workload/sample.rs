@@ -82,7 +82,7 @@ pub struct ProbeWorkload {
 
 /// Samples of one loss burst: losses come together, as on a congested link.
 const BURST_SAMPLES: u64 = 16;
-const JITTER_STEPS: usize = 1_024;
+pub(super) const JITTER_STEPS: usize = 1_024;
 
 impl ProbeWorkload {
     pub fn new(seed: u64, probe: u32) -> Self {
@@ -140,7 +140,7 @@ fn round_share(share: f64) -> u32 {
 }
 
 /// Inverse of the normal distribution by bisection: run once per table, so plain beats quick.
-fn normal_quantile(p: f64) -> f64 {
+pub(super) fn normal_quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-8.0_f64, 8.0_f64);
     for _ in 0..60 {
         let mid = f64::midpoint(low, high);

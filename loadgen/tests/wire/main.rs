@@ -8,6 +8,9 @@
 )]
 
 mod client;
+mod generator;
 mod hostile;
 mod probe;
 mod probe_process;
+mod requests;
+mod tls;
