@@ -93,6 +93,11 @@ gates: local ## every gate against servers made for it: bar, measured, verdict (
 	$(CARGO_TARGET_DIR)/release/fiber-gates --json target/gates/gates.json --markdown target/gates/gates.md \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
+frames: local ## what the dashboard costs a browser: redraws of 3,600 points, 1000 nodes at 2 Hz (ONLY=redraw|live)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-tests --bin fiber-frames -- $(ONLY)
+
 bench: local ## the figures, as ratios from one run
 	@$(LOCAL) provision
 	@$(LOCAL) build

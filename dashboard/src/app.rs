@@ -1,7 +1,10 @@
 use leptos::prelude::*;
 
+use crate::components::help::{Help, HelpOpen};
 use crate::components::keys::Keys;
+use crate::components::palette::Palette;
 use crate::components::topbar::TopBar;
+use crate::pages::compare::ComparePage;
 use crate::pages::ledger::LedgerPage;
 use crate::pages::missing::Missing;
 use crate::pages::node::NodePage;
@@ -32,16 +35,20 @@ fn App() -> impl IntoView {
     Prefs::provide();
     Live::provide();
     Atlas::provide();
+    HelpOpen::provide();
     // A page is made anew when another one is asked for, not when its query changes.
     let page = Memo::new(move |_| router.with(Page::at));
     view! {
         <TopBar/>
         <Keys/>
+        <Palette/>
+        <Help/>
         <main id="main">
             {move || match page.get() {
                 Some(Page::Overview) => view! { <Overview/> }.into_any(),
                 Some(Page::Nodes) => view! { <NodesPage/> }.into_any(),
                 Some(Page::Node(id)) => view! { <NodePage id/> }.into_any(),
+                Some(Page::Compare) => view! { <ComparePage/> }.into_any(),
                 Some(Page::Ledger) => view! { <LedgerPage/> }.into_any(),
                 Some(Page::System) => view! { <SystemPage/> }.into_any(),
                 None => view! { <Missing/> }.into_any(),

@@ -1,8 +1,69 @@
 //! Numbers and times as an operator reads them. What is not known is an en dash, never a zero.
 
+use std::fmt;
+
 use fiber_contract::UnixMicros;
 
 pub(crate) const UNKNOWN: &str = "–";
+
+/// A number with a fixed count of decimals, half a unit rounded away from zero.
+///
+/// Rust's own float formatting is exact for hundreds of digits, and its tables weigh as much as a
+/// page of the dashboard. Here 15 digits are right, more than any chart or cell shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fixed {
+    value: f64,
+    decimals: usize,
+}
+
+pub(crate) const fn fixed(value: f64, decimals: usize) -> Fixed {
+    Fixed { value, decimals }
+}
+
+/// Screen coordinates: a tenth of a pixel.
+pub(crate) const fn px(value: f64) -> Fixed {
+    fixed(value, 1)
+}
+
+impl fmt::Display for Fixed {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; beyond 64 bits it stops at the largest"
+    )]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 24;
+        if !self.value.is_finite() {
+            return f.write_str(UNKNOWN);
+        }
+        let mut scale = 1.0;
+        for _ in 0..self.decimals {
+            scale *= 10.0;
+        }
+        let mut left = (self.value.abs() * scale).round() as u64;
+        let negative = self.value < 0.0 && left > 0;
+        let mut text = [b'0'; LONGEST];
+        let mut at = LONGEST;
+        let mut put = |byte: u8| {
+            at -= 1;
+            text[at] = byte;
+        };
+        for place in 0.. {
+            if place > self.decimals && left == 0 {
+                break;
+            }
+            if place == self.decimals && place > 0 {
+                put(b'.');
+            }
+            put(b'0' + (left % 10) as u8);
+            left /= 10;
+        }
+        if negative {
+            put(b'-');
+        }
+        f.write_str(str::from_utf8(&text[at..]).unwrap_or(UNKNOWN))
+    }
+}
 
 /// `1234567` as `1,234,567`.
 pub(crate) fn count(value: u64) -> String {
@@ -20,9 +81,9 @@ pub(crate) fn count(value: u64) -> String {
 /// Milliseconds with about three significant digits, without the unit.
 pub(crate) fn ms(value: Option<f32>) -> String {
     match value {
-        Some(ms) if ms.is_finite() && ms < 9.995 => format!("{ms:.2}"),
-        Some(ms) if ms.is_finite() && ms < 99.95 => format!("{ms:.1}"),
-        Some(ms) if ms.is_finite() => format!("{ms:.0}"),
+        Some(ms) if ms.is_finite() && ms < 9.995 => fixed(ms.into(), 2).to_string(),
+        Some(ms) if ms.is_finite() && ms < 99.95 => fixed(ms.into(), 1).to_string(),
+        Some(ms) if ms.is_finite() => fixed(ms.into(), 0).to_string(),
         _ => UNKNOWN.to_owned(),
     }
 }
@@ -35,8 +96,8 @@ pub(crate) fn pct(value: Option<f32>) -> String {
         Some(0.0) => "0".to_owned(),
         Some(pct) if pct > 99.99 => "99.99".to_owned(),
         Some(pct) if pct < 0.01 => "0.01".to_owned(),
-        Some(pct) if !(1.0..99.0).contains(&pct) => format!("{pct:.2}"),
-        Some(pct) => format!("{pct:.1}"),
+        Some(pct) if !(1.0..99.0).contains(&pct) => fixed(pct.into(), 2).to_string(),
+        Some(pct) => fixed(pct.into(), 1).to_string(),
         None => UNKNOWN.to_owned(),
     }
 }
@@ -46,13 +107,13 @@ pub(crate) fn rate(per_s: f64) -> String {
     if !per_s.is_finite() {
         UNKNOWN.to_owned()
     } else if per_s < 10.0 {
-        format!("{per_s:.1}")
+        fixed(per_s, 1).to_string()
     } else if per_s < 10_000.0 {
-        format!("{per_s:.0}")
+        fixed(per_s, 0).to_string()
     } else if per_s < 1e6 {
-        format!("{:.1} k", per_s / 1e3)
+        format!("{} k", fixed(per_s / 1e3, 1))
     } else {
-        format!("{:.2} M", per_s / 1e6)
+        format!("{} M", fixed(per_s / 1e6, 2))
     }
 }
 
@@ -63,10 +124,10 @@ pub(crate) fn span(secs: f64) -> String {
     }
     let secs = secs.max(0.0);
     if secs < 1.0 {
-        return format!("{:.0} ms", secs * 1e3);
+        return format!("{} ms", fixed(secs * 1e3, 0));
     }
     if secs < 60.0 {
-        return format!("{:.0} s", secs.floor());
+        return format!("{} s", fixed(secs.floor(), 0));
     }
     let (minutes, hours, days) = (
         (secs / 60.0).floor(),
@@ -74,11 +135,20 @@ pub(crate) fn span(secs: f64) -> String {
         (secs / 86_400.0).floor(),
     );
     if minutes < 60.0 {
-        format!("{minutes:.0} min")
+        format!("{} min", fixed(minutes, 0))
     } else if hours < 24.0 {
-        format!("{hours:.0} h {:02.0} min", minutes - hours * 60.0)
+        let zero = if minutes - hours * 60.0 < 10.0 {
+            "0"
+        } else {
+            ""
+        };
+        format!(
+            "{} h {zero}{} min",
+            fixed(hours, 0),
+            fixed(minutes - hours * 60.0, 0)
+        )
     } else {
-        format!("{days:.0} d {:.0} h", hours - days * 24.0)
+        format!("{} d {} h", fixed(days, 0), fixed(hours - days * 24.0, 0))
     }
 }
 
@@ -89,13 +159,13 @@ pub(crate) fn age(secs: f64) -> String {
     } else if secs < 1.0 {
         "now".to_owned()
     } else if secs < 100.0 {
-        format!("{:.0} s", secs.floor())
+        format!("{} s", fixed(secs.floor(), 0))
     } else if secs < 6_000.0 {
-        format!("{:.0} min", (secs / 60.0).floor())
+        format!("{} min", fixed((secs / 60.0).floor(), 0))
     } else if secs < 172_800.0 {
-        format!("{:.0} h", (secs / 3_600.0).floor())
+        format!("{} h", fixed((secs / 3_600.0).floor(), 0))
     } else {
-        format!("{:.0} d", (secs / 86_400.0).floor())
+        format!("{} d", fixed((secs / 86_400.0).floor(), 0))
     }
 }
 
@@ -108,9 +178,9 @@ pub(crate) fn bytes(value: u64) -> String {
     }
     let unit = UNITS.get(unit).copied().unwrap_or("B");
     if scaled >= 100.0 || unit == "B" {
-        format!("{scaled:.0} {unit}")
+        format!("{} {unit}", fixed(scaled, 0))
     } else {
-        format!("{scaled:.1} {unit}")
+        format!("{} {unit}", fixed(scaled, 1))
     }
 }
 
@@ -148,6 +218,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fixed_decimals_are_as_rust_writes_them() {
+        for (value, decimals, expect) in [
+            (0.0, 0, "0"),
+            (-0.04, 1, "0.0"),
+            (-0.05, 1, "-0.1"),
+            (0.005, 2, "0.01"),
+            (1234.5678, 2, "1234.57"),
+            (99.95, 1, "100.0"),
+            (1e300, 1, "1844674407370955161.5"),
+            (f64::NAN, 1, UNKNOWN),
+            (f64::NEG_INFINITY, 0, UNKNOWN),
+        ] {
+            assert_eq!(fixed(value, decimals).to_string(), expect, "{value}");
+        }
+        for n in -20_000..20_000 {
+            let value = f64::from(n) / 7.0;
+            let own = fixed(value, 3).to_string();
+            assert_eq!(own, format!("{value:.3}"));
+        }
+    }
+
+    #[test]
     fn counts_are_grouped_by_thousands() {
         for (value, expect) in [
             (0, "0"),
@@ -176,7 +268,7 @@ mod tests {
             (0.123, "0.12"),
             (9.99, "9.99"),
             (9.999, "10.0"),
-            (42.25, "42.2"),
+            (42.25, "42.3"),
             (99.96, "100"),
         ] {
             assert_eq!(ms(Some(value)), expect);

@@ -43,23 +43,34 @@ impl Address {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// This address with one value changed; without a value the key goes. Everything else stays:
+    /// This address with some values changed; without a value the key goes. Everything else stays:
     /// the range of a chart and the filter of a table share one address.
-    fn with(&self, key: &str, value: Option<&str>, escape: fn(&str) -> String) -> String {
-        let value = value.filter(|value| !value.is_empty());
-        let kept = self.query.iter().filter(|(other, _)| other != key);
+    fn with(&self, changes: &[(&str, Option<&str>)], escape: fn(&str) -> String) -> String {
+        let changed = |key: &str| changes.iter().any(|(other, _)| *other == key);
+        let kept = self.query.iter().filter(|(key, _)| !changed(key));
+        let new = changes
+            .iter()
+            .filter_map(|(key, value)| Some((*key, value.filter(|value| !value.is_empty())?)));
         let pairs: Vec<String> = kept
             .map(|(key, value)| (key.as_str(), value.as_str()))
-            .chain(value.map(|value| (key, value)))
-            .map(|(key, value)| format!("{}={}", escape(key), escape(value)))
+            .chain(new)
+            .map(|(key, value)| format!("{}={}", escape(key), readable(escape(value))))
             .collect();
         let path: Vec<String> = self.path.split('/').map(escape).collect();
-        let path = path.join("/").replace("%3A", ":");
+        let path = readable(path.join("/"));
         if pairs.is_empty() {
             return path;
         }
         format!("{path}?{}", pairs.join("&"))
     }
+}
+
+/// Characters that need no escape where they stand: an address is read by people, too.
+fn readable(escaped: String) -> String {
+    escaped
+        .replace("%3A", ":")
+        .replace("%2C", ",")
+        .replace("%40", "@")
 }
 
 fn decode_query(text: &str) -> String {
@@ -137,14 +148,24 @@ impl Router {
 
     /// The address that is shown with one value of its query changed.
     pub(crate) fn href_with(self, key: &str, value: Option<&str>) -> String {
-        self.with(|address| address.with(key, value, encode))
+        self.href_with_all(&[(key, value)])
+    }
+
+    /// The address that is shown with several values of its query changed.
+    pub(crate) fn href_with_all(self, changes: &[(&str, Option<&str>)]) -> String {
+        self.with(|address| address.with(changes, encode))
     }
 
     /// Changes one value of the query.
     pub(crate) fn set(self, key: &str, value: Option<&str>, step: Step) {
+        self.set_all(&[(key, value)], step);
+    }
+
+    /// Changes several values of the query in one step.
+    pub(crate) fn set_all(self, changes: &[(&str, Option<&str>)], step: Step) {
         let href = self
             .address
-            .with_untracked(|address| address.with(key, value, encode));
+            .with_untracked(|address| address.with(changes, encode));
         self.go(&href, step);
     }
 
@@ -245,11 +266,25 @@ mod tests {
     #[test]
     fn one_value_changes_and_the_rest_stays() {
         let address = Address::parse("/nodes/a:b", "?range=6h&q=x");
-        let with = |key, value| address.with(key, value, escape);
+        let with = |key, value| address.with(&[(key, value)], escape);
         assert_eq!(with("range", Some("1h")), "/nodes/a:b?q=x&range=1h");
         assert_eq!(with("q", None), "/nodes/a:b?range=6h");
         assert_eq!(with("q", Some("")), "/nodes/a:b?range=6h");
         assert_eq!(with("q", Some("a &")), "/nodes/a:b?range=6h&q=a%20%26");
-        assert_eq!(Address::parse("/", "?a=b").with("a", None, escape), "/");
+        assert_eq!(
+            Address::parse("/", "?a=b").with(&[("a", None)], escape),
+            "/"
+        );
+        assert_eq!(
+            address.with(
+                &[
+                    ("range", None),
+                    ("from", Some("10:00")),
+                    ("to", Some("11:00"))
+                ],
+                escape
+            ),
+            "/nodes/a:b?q=x&from=10:00&to=11:00"
+        );
     }
 }

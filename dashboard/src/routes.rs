@@ -8,6 +8,7 @@ pub(crate) enum Page {
     Overview,
     Nodes,
     Node(String),
+    Compare,
     Ledger,
     System,
 }
@@ -19,6 +20,7 @@ impl Page {
             Self::Overview => "/".to_owned(),
             Self::Nodes => "/nodes".to_owned(),
             Self::Node(id) => format!("/nodes/{id}"),
+            Self::Compare => "/compare".to_owned(),
             Self::Ledger => "/ledger".to_owned(),
             Self::System => "/system".to_owned(),
         }
@@ -31,6 +33,7 @@ impl Page {
             (None, ..) => Some(Self::Overview),
             (Some("nodes"), None, _) => Some(Self::Nodes),
             (Some("nodes"), Some(id), None) => Some(Self::Node(id.to_owned())),
+            (Some("compare"), None, _) => Some(Self::Compare),
             (Some("ledger"), None, _) => Some(Self::Ledger),
             (Some("system"), None, _) => Some(Self::System),
             _ => None,
@@ -48,6 +51,7 @@ mod tests {
             Page::Overview,
             Page::Nodes,
             Page::Node("lagos-01:a.b_c".to_owned()),
+            Page::Compare,
             Page::Ledger,
             Page::System,
         ] {

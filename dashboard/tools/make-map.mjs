@@ -7,18 +7,19 @@
 // on a wall screen. Antarctica is left out: no probe stands there, and it would flatten the fit.
 //
 // Format, little-endian, read by src/chart/geography.rs:
-//   magic "FMAP", u8 version 2
+//   magic "FMAP", u8 version 3
 //   varint rings, then each ring;  varint lines, then each line
 //   a ring or line: varint points, then per point zigzag varints (dx, dy) from the point before;
-//   units of 0.02 degree, x = longitude, y = latitude, the first point from (0, 0)
+//   units of 0.04 degree, x = longitude, y = latitude, the first point from (0, 0)
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { mergeArcs, mesh, feature } from "topojson-client";
 import { presimplify, quantile, simplify } from "topojson-simplify";
 
-const UNITS_PER_DEGREE = 50; // two kilometres, about a pixel at the nearest view
-const KEPT_SHARE = 0.22; // of the source's points
-const RING_AREA_MIN = 0.004; // square degrees; smaller islands are less than a pixel on a wall
+const UNITS_PER_DEGREE = 25; // four kilometres, two pixels at the nearest view
+const KEPT_SHARE = 0.15; // of the source's points
+const ISLAND_KEPT_SHARE = 0.5; // of islands that would vanish otherwise
+const ISLAND_AREA_MIN = 0.02; // square degrees: Malta and Barbados are, smaller ones are less than a pixel
 const ANTARCTICA = "010";
 
 const require = createRequire(import.meta.url);
@@ -28,7 +29,8 @@ source.objects.countries.geometries = source.objects.countries.geometries.filter
 );
 
 const weighted = presimplify(source);
-const world = simplify(weighted, quantile(weighted, KEPT_SHARE));
+const simplified = (share) => simplify(weighted, quantile(weighted, share));
+const world = simplified(KEPT_SHARE);
 const countries = world.objects.countries;
 
 const quantise = (line) => {
@@ -61,18 +63,30 @@ const area = (ring) => {
   return Math.abs(twice / 2);
 };
 
-const land = feature(world, mergeArcs(world, countries.geometries));
-const rings = land.geometry.coordinates
-  .flat()
-  .map(unwrap)
-  .filter((ring) => area(ring) >= RING_AREA_MIN)
-  .map(quantise)
-  .filter((ring) => ring.length >= 4);
+const coasts = (topology) =>
+  feature(topology, mergeArcs(topology, topology.objects.countries.geometries))
+    .geometry.coordinates.flat()
+    .map(unwrap)
+    .filter((ring) => area(ring) >= ISLAND_AREA_MIN)
+    .map((ring) => ({ ring, points: quantise(ring) }))
+    .filter(({ points }) => points.length >= 4);
+const box = (ring) => [0, 1].flatMap((axis) => {
+  const values = ring.map((point) => point[axis]);
+  return [Math.min(...values), Math.max(...values)];
+});
+// A simplified ring of a few points collapses: a fleet on islands would stand in empty water.
+const drawn = coasts(world);
+const boxes = drawn.map(({ ring }) => box(ring));
+const islands = coasts(simplified(ISLAND_KEPT_SHARE)).filter(({ ring }) => {
+  const [west, east, south, north] = box(ring);
+  return area(ring) < 3 && !boxes.some(([w, e, s, n]) => w <= east && e >= west && s <= north && n >= south);
+});
+const rings = [...drawn, ...islands].map(({ points }) => points);
 const lines = mesh(world, countries, (a, b) => a !== b)
   .coordinates.map(quantise)
   .filter((line) => line.length >= 2);
 
-const bytes = [0x46, 0x4d, 0x41, 0x50, 2];
+const bytes = [0x46, 0x4d, 0x41, 0x50, 3];
 const varint = (value) => {
   while (value > 0x7f) {
     bytes.push((value & 0x7f) | 0x80);

@@ -9,6 +9,7 @@ mod support;
 mod auth;
 mod batch_ids;
 mod canary;
+mod charts;
 mod check;
 mod drain;
 mod drills;

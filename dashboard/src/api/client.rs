@@ -1,27 +1,26 @@
 //! One way to ask: GET, same origin, JSON.
 
-use fiber_contract::ErrorBody;
 use fiber_contract::query::Answer;
 use leptos::prelude::window;
-use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 
 use super::error::Error;
+use super::json::{self, Json, Read};
 
 /// The data inside the frame of a query answer.
-pub(crate) async fn query<T: DeserializeOwned>(path: &str) -> Result<T, Error> {
+pub(crate) async fn query<T: Read>(path: &str) -> Result<T, Error> {
     json::<Answer<T>>(path).await.map(|answer| answer.data)
 }
 
-pub(crate) async fn json<T: DeserializeOwned>(path: &str) -> Result<T, Error> {
+pub(crate) async fn json<T: Read>(path: &str) -> Result<T, Error> {
     let response = send(path).await?;
     let text = body(&response).await?;
     if !response.ok() {
         return Err(refusal(response.status(), &text));
     }
-    serde_json::from_str(&text).map_err(|error| Error::Unreadable(error.to_string()))
+    json::from_text(&text).map_err(Error::Unreadable)
 }
 
 /// A file of the dashboard itself.
@@ -54,22 +53,22 @@ async fn body(response: &Response) -> Result<String, Error> {
     let text = response.text().map_err(|_| Error::Unreachable)?;
     let text = JsFuture::from(text).await.map_err(|_| Error::Unreachable)?;
     text.as_string()
-        .ok_or_else(|| Error::Unreadable("not text".to_owned()))
+        .ok_or(Error::Unreadable(json::Bad("a text")))
 }
 
 /// What the engine says about a refusal, or what little is known when something before it answered.
 fn refusal(status: u16, text: &str) -> Error {
-    match serde_json::from_str::<ErrorBody>(text) {
-        Ok(body) => Error::Refused {
-            code: Some(body.code),
-            message: body.message,
-            trace_id: Some(body.trace_id).filter(|id| !id.is_empty()),
-        },
-        Err(_) => Error::Refused {
-            code: None,
-            message: format!("The answer was HTTP status {status}"),
-            trace_id: None,
-        },
+    let body = Json::parse(text).unwrap_or(Json::Null);
+    let said = |name: &'static str| {
+        body.field::<String>(name)
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
+    Error::Refused {
+        status,
+        code: said("code"),
+        message: said("message").unwrap_or_else(|| format!("The answer was HTTP status {status}")),
+        trace_id: said("trace_id"),
     }
 }
 

@@ -1,5 +1,7 @@
 use fiber_contract::ErrorCode;
 
+use super::json::Bad;
+
 /// Why a request brought nothing. `trace_id` leads the operator to the engine's log line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
@@ -7,23 +9,26 @@ pub(crate) enum Error {
     Unreachable,
     #[error("{message}")]
     Refused {
-        code: Option<ErrorCode>,
+        status: u16,
+        /// As `ErrorCode` names it; none when something before the engine answered.
+        code: Option<String>,
         message: String,
         trace_id: Option<String>,
     },
-    #[error("The answer does not read as expected: {0}")]
-    Unreadable(String),
+    #[error("The answer does not read as expected: {}", .0.0)]
+    Unreadable(Bad),
 }
 
 impl Error {
     pub(crate) fn is_not_found(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                code: Some(ErrorCode::NotFound),
-                ..
-            }
-        )
+        self.is(ErrorCode::NotFound)
+    }
+
+    pub(crate) fn is(&self, wanted: ErrorCode) -> bool {
+        match self {
+            Self::Refused { code, .. } => code.as_deref() == Some(wanted.as_str()),
+            Self::Unreachable | Self::Unreadable(_) => false,
+        }
     }
 
     pub(crate) fn trace_id(&self) -> Option<&str> {

@@ -11,11 +11,11 @@ use std::time::Duration;
 use fiber_contract::live::{EVENT_CHANGE, EVENT_SNAPSHOT, LiveChange, LiveSnapshot};
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::{set_interval, set_timeout_with_handle, window_event_listener_untyped};
-use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
+use super::json::{self, Read};
 use crate::state::backoff;
 
 const PATH: &str = "/api/live";
@@ -96,7 +96,7 @@ fn close(follower: &Rc<RefCell<Follower>>) {
     }
 }
 
-fn listen<T: DeserializeOwned + 'static>(
+fn listen<T: Read + 'static>(
     follower: &Rc<RefCell<Follower>>,
     source: &EventSource,
     name: &str,
@@ -105,7 +105,7 @@ fn listen<T: DeserializeOwned + 'static>(
     let follower = Rc::clone(follower);
     let listener = Closure::new(move |message: MessageEvent| {
         let text = message.data().as_string().unwrap_or_default();
-        match serde_json::from_str::<T>(&text) {
+        match json::from_text::<T>(&text) {
             Ok(news) => {
                 {
                     let mut state = follower.borrow_mut();
@@ -114,8 +114,8 @@ fn listen<T: DeserializeOwned + 'static>(
                 }
                 (follower.borrow().tell)(event(news));
             }
-            Err(error) => {
-                web_sys::console::error_1(&format!("live event does not decode: {error}").into());
+            Err(json::Bad(what)) => {
+                web_sys::console::error_2(&"live event does not read:".into(), &what.into());
                 lost(&follower);
             }
         }

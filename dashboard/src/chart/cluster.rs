@@ -2,6 +2,9 @@
 
 use fiber_contract::NodeState;
 
+use crate::format::fixed;
+use crate::state::sort::sort;
+
 /// A node at a pixel.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spot {
@@ -37,7 +40,7 @@ impl Mark {
 
     /// Changes when the mark must be drawn anew.
     pub(crate) fn key(&self) -> String {
-        let mut key = format!("{:.0},{:.0}", self.x, self.y);
+        let mut key = format!("{},{}", fixed(self.x, 0), fixed(self.y, 0));
         for (state, id) in &self.members {
             key.push(' ');
             key.push_str(state.as_str());
@@ -56,12 +59,12 @@ pub(crate) fn cluster(mut spots: Vec<Spot>, reach: f64) -> Vec<Mark> {
         y: f64,
         members: Vec<Spot>,
     }
-    spots.sort_by(|a, b| a.id.cmp(&b.id));
+    sort(&mut spots, |a, b| a.id.cmp(&b.id));
     let mut seeds: Vec<Seed> = Vec::new();
     for spot in spots {
         let near = seeds
             .iter_mut()
-            .find(|seed| (seed.x - spot.x).hypot(seed.y - spot.y) < reach);
+            .find(|seed| (seed.x - spot.x).powi(2) + (seed.y - spot.y).powi(2) < reach * reach);
         match near {
             Some(seed) => seed.members.push(spot),
             None => seeds.push(Seed {
@@ -82,7 +85,7 @@ pub(crate) fn cluster(mut spots: Vec<Spot>, reach: f64) -> Vec<Mark> {
                 .into_iter()
                 .map(|spot| (spot.state, spot.id))
                 .collect();
-            members.sort();
+            sort(&mut members, Ord::cmp);
             Mark { x, y, members }
         })
         .collect()

@@ -1,135 +1,162 @@
-//! A series over time as SVG path data: percentile bands, lines and bars. A step without samples
-//! interrupts everything; nothing is ever drawn across it.
+//! A series over time: percentile bands, lines and bars. A step without samples interrupts
+//! everything; nothing is ever drawn across it.
+//!
+//! Where steps are narrower than a pixel, what falls into one column of pixels is drawn as one: a
+//! band as wide as the widest, a line from the lowest to the highest. So no peak is lost, and a
+//! redraw costs what the screen is wide, not what the series is long.
 
 use fiber_contract::UnixMicros;
 use fiber_contract::query::{Gap, SeriesAnswer, SeriesPoint};
 use fiber_contract::time::MICROS_PER_S;
 
-use super::push;
+use super::pen::Pen;
 use super::scale::Scale;
 
 pub(crate) type Pick = fn(&SeriesPoint) -> Option<f32>;
+
+/// Narrower steps than this share a column.
+const COLUMN_PX: f64 = 1.0;
 
 /// Time in seconds since 1970, the x value of every scale here.
 pub(crate) fn seconds(at: UnixMicros) -> f64 {
     at.as_secs_f64()
 }
 
-/// Neighbouring points for which `pick` knows a value.
-fn runs<'a>(
-    answer: &'a SeriesAnswer,
-    pick: impl Fn(&SeriesPoint) -> Option<f32> + 'a,
-) -> impl Iterator<Item = Vec<&'a SeriesPoint>> + 'a {
+/// Low and high of one column, or of one step where those are wider.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Column {
+    x: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Chains of columns, each with no step missing in it.
+fn runs(
+    answer: &SeriesAnswer,
+    low: impl Fn(&SeriesPoint) -> Option<f32>,
+    high: impl Fn(&SeriesPoint) -> Option<f32>,
+    x: Scale,
+    mut each: impl FnMut(&[Column], f64),
+) {
+    let step_s = f64::from(answer.step_s);
+    let width = x.map(step_s) - x.map(0.0);
     let reach = i64::from(answer.step_s) * MICROS_PER_S * 3 / 2;
-    let mut out: Vec<Vec<&SeriesPoint>> = Vec::new();
+    let mut run: Vec<Column> = Vec::new();
     let mut last: Option<i64> = None;
     for point in &answer.points {
-        if !pick(point).is_some_and(f32::is_finite) {
-            last = None;
-            continue;
+        let known = low(point).zip(high(point));
+        let known = known.filter(|(low, high)| low.is_finite() && high.is_finite());
+        let joined = last.is_some_and(|before| point.t.0 - before <= reach);
+        if !run.is_empty() && (known.is_none() || !joined) {
+            each(&run, width);
+            run.clear();
         }
-        match out.last_mut() {
-            Some(run) if last.is_some_and(|before| point.t.0 - before <= reach) => run.push(point),
-            _ => out.push(vec![point]),
+        last = known.map(|_| point.t.0);
+        let Some((low, high)) = known else { continue };
+        let (low, high) = (f64::from(low), f64::from(high));
+        let middle = x.map(seconds(point.t) + step_s / 2.0);
+        match run.last_mut() {
+            Some(column) if middle - column.x < COLUMN_PX => {
+                column.low = column.low.min(low);
+                column.high = column.high.max(high);
+            }
+            _ => run.push(Column {
+                x: middle,
+                low,
+                high,
+            }),
         }
-        last = Some(point.t.0);
     }
-    out.into_iter()
+    if !run.is_empty() {
+        each(&run, width);
+    }
 }
 
-/// Middle of a step in pixels, its width in pixels.
-fn place(answer: &SeriesAnswer, point: &SeriesPoint, x: Scale) -> (f64, f64) {
-    let step = f64::from(answer.step_s);
-    let start = seconds(point.t);
-    (
-        x.map(start + step / 2.0),
-        x.map(start + step) - x.map(start),
-    )
+/// A lone step is as wide as it lasts.
+fn lone_half(width: f64) -> f64 {
+    width.max(2.0) / 2.0
 }
 
-pub(crate) fn line(answer: &SeriesAnswer, pick: Pick, x: Scale, y: Scale) -> String {
-    let mut path = String::new();
-    for run in runs(answer, pick) {
-        let lone = run.len() == 1;
-        for (at, point) in run.into_iter().enumerate() {
-            let (middle, width) = place(answer, point, x);
-            let height = y.map(f64::from(pick(point).unwrap_or_default()));
-            if lone {
-                let half = width.max(2.0) / 2.0;
-                let (from, across) = (middle - half, half * 2.0);
-                push(
-                    &mut path,
-                    format_args!("M{from:.1} {height:.1}h{across:.1}"),
-                );
+pub(crate) fn line(answer: &SeriesAnswer, pick: Pick, x: Scale, y: Scale, pen: &mut dyn Pen) {
+    runs(answer, pick, pick, x, |run, width| {
+        if let [only] = run {
+            let half = lone_half(width);
+            pen.move_to(only.x - half, y.map(only.high));
+            pen.line_to(only.x + half, y.map(only.high));
+            return;
+        }
+        for (at, column) in run.iter().enumerate() {
+            if at == 0 {
+                pen.move_to(column.x, y.map(column.low));
             } else {
-                let command = if at == 0 { 'M' } else { 'L' };
-                push(&mut path, format_args!("{command}{middle:.1} {height:.1}"));
+                pen.line_to(column.x, y.map(column.low));
+            }
+            if column.high > column.low {
+                pen.line_to(column.x, y.map(column.high));
             }
         }
-    }
-    path
+    });
 }
 
 /// The area between two picks.
-pub(crate) fn band(answer: &SeriesAnswer, low: Pick, high: Pick, x: Scale, y: Scale) -> String {
-    let both = move |point: &SeriesPoint| low(point).and(high(point));
-    let mut path = String::new();
-    for run in runs(answer, both) {
-        // A lone step is as wide as it lasts; a run goes through the middles of its steps.
-        let corners: Vec<(f64, &SeriesPoint)> = match run.as_slice() {
-            [only] => {
-                let (middle, width) = place(answer, only, x);
-                let half = width.max(2.0) / 2.0;
-                vec![(middle - half, *only), (middle + half, *only)]
+pub(crate) fn band(
+    answer: &SeriesAnswer,
+    low: Pick,
+    high: Pick,
+    x: Scale,
+    y: Scale,
+    pen: &mut dyn Pen,
+) {
+    runs(answer, low, high, x, |run, width| {
+        if let [only] = run {
+            let (top, half) = (y.map(only.high), lone_half(width));
+            let height = (y.map(only.low) - top).max(0.0);
+            pen.rect(only.x - half, top, 2.0 * half, height);
+            return;
+        }
+        for (at, column) in run.iter().enumerate() {
+            if at == 0 {
+                pen.move_to(column.x, y.map(column.high));
+            } else {
+                pen.line_to(column.x, y.map(column.high));
             }
-            many => many
-                .iter()
-                .map(|point| (place(answer, point, x).0, *point))
-                .collect(),
-        };
-        let at =
-            |point: &SeriesPoint, pick: Pick| y.map(f64::from(pick(point).unwrap_or_default()));
-        for (index, (across, point)) in corners.iter().enumerate() {
-            let command = if index == 0 { 'M' } else { 'L' };
-            push(
-                &mut path,
-                format_args!("{command}{across:.1} {:.1}", at(point, high)),
-            );
         }
-        for (across, point) in corners.iter().rev() {
-            push(
-                &mut path,
-                format_args!("L{across:.1} {:.1}", at(point, low)),
-            );
+        for column in run.iter().rev() {
+            pen.line_to(column.x, y.map(column.low));
         }
-        path.push('Z');
-    }
-    path
+    });
 }
 
-/// One bar per step from `base` to the value.
-pub(crate) fn bars(answer: &SeriesAnswer, pick: Pick, base: f64, x: Scale, y: Scale) -> String {
+/// One bar per step, or per column where steps are narrower, from `base` to the value farthest
+/// from it.
+pub(crate) fn bars(
+    answer: &SeriesAnswer,
+    pick: Pick,
+    base: f64,
+    x: Scale,
+    y: Scale,
+    pen: &mut dyn Pen,
+) {
     let floor = y.map(base);
-    let mut path = String::new();
-    for point in &answer.points {
-        let Some(value) = pick(point).filter(|value| value.is_finite()) else {
-            continue;
-        };
-        let top = y.map(f64::from(value));
-        if (top - floor).abs() < 0.05 {
-            continue;
+    runs(answer, pick, pick, x, |run, width| {
+        let wide = (width - if width > 4.0 { 1.0 } else { 0.0 }).max(COLUMN_PX);
+        for column in run {
+            let value = if (column.low - base).abs() > (column.high - base).abs() {
+                column.low
+            } else {
+                column.high
+            };
+            let top = y.map(value);
+            if (top - floor).abs() >= 0.05 {
+                pen.rect(
+                    column.x - wide / 2.0,
+                    top.min(floor),
+                    wide,
+                    (top - floor).abs(),
+                );
+            }
         }
-        let (middle, width) = place(answer, point, x);
-        let wide = (width - if width > 4.0 { 1.0 } else { 0.0 }).max(1.0);
-        push(
-            &mut path,
-            format_args!(
-                "M{:.1} {floor:.1}V{top:.1}h{wide:.1}V{floor:.1}Z",
-                middle - wide / 2.0
-            ),
-        );
-    }
-    path
+    });
 }
 
 /// The stretches to hatch: those the engine explains, and steps that are missing without a word.
@@ -167,7 +194,7 @@ pub(crate) fn holes(answer: &SeriesAnswer) -> Vec<Gap> {
     out
 }
 
-/// The point whose step holds, or lies nearest to, an instant; none if that is in a hole.
+/// The point whose step holds an instant; none if that is in a hole.
 pub(crate) fn at(answer: &SeriesAnswer, instant: UnixMicros) -> Option<&SeriesPoint> {
     let step = i64::from(answer.step_s.max(1)) * MICROS_PER_S;
     let next = answer.points.partition_point(|point| point.t <= instant);
@@ -175,118 +202,25 @@ pub(crate) fn at(answer: &SeriesAnswer, instant: UnixMicros) -> Option<&SeriesPo
     (instant.0 < point.t.0 + step).then_some(point)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn point(t: i64, p50: Option<f32>) -> SeriesPoint {
-        SeriesPoint {
-            t: UnixMicros::from_secs(t),
-            count: 6,
-            min: p50,
-            avg: p50,
-            p50,
-            p90: p50.map(|ms| ms * 2.0),
-            p95: p50,
-            p99: p50,
-            max: p50,
-            loss: 1.0,
-            uptime: 100.0,
-        }
-    }
-
-    fn answer(points: Vec<SeriesPoint>) -> SeriesAnswer {
-        SeriesAnswer {
-            from: UnixMicros::from_secs(0),
-            to: UnixMicros::from_secs(600),
-            step_s: 60,
-            points,
-            gaps: Vec::new(),
-            sketches: Vec::new(),
-        }
-    }
-
-    const X: Scale = Scale::new((0.0, 600.0), (0.0, 600.0));
-    const Y: Scale = Scale::new((0.0, 100.0), (100.0, 0.0));
-
-    #[test]
-    fn a_missing_step_is_never_drawn_across() {
-        let series = answer(vec![
-            point(0, Some(10.0)),
-            point(60, Some(12.0)),
-            point(240, Some(9.0)),
-            point(300, Some(9.0)),
-        ]);
-        assert_eq!(
-            line(&series, |p| p.p50, X, Y),
-            "M30.0 90.0L90.0 88.0M270.0 91.0L330.0 91.0"
-        );
-        assert_eq!(
-            band(&series, |p| p.p50, |p| p.p90, X, Y)
-                .matches('Z')
-                .count(),
-            2
-        );
-    }
-
-    #[test]
-    fn a_step_without_a_value_breaks_the_line_too() {
-        let series = answer(vec![
-            point(0, Some(1.0)),
-            point(60, None),
-            point(120, Some(1.0)),
-        ]);
-        assert_eq!(line(&series, |p| p.p50, X, Y).matches('M').count(), 2);
-    }
-
-    #[test]
-    fn holes_are_what_neither_points_nor_engine_explain() {
-        let mut series = answer(vec![point(0, None), point(60, None), point(300, None)]);
-        let found = holes(&series);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].from, UnixMicros::from_secs(120));
-        assert_eq!(found[0].to, UnixMicros::from_secs(300));
-        assert_eq!(found[1].from, UnixMicros::from_secs(360));
-        series.gaps.push(Gap {
-            from: UnixMicros::from_secs(120),
-            to: UnixMicros::from_secs(300),
-            reason: "probe silent".to_owned(),
-        });
-        let found = holes(&series);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].reason, "probe silent");
-    }
-
-    #[test]
-    fn steps_still_on_their_way_are_no_hole() {
-        let points = (0..8).map(|n| point(n * 60, Some(1.0))).collect();
-        assert_eq!(holes(&answer(points)), []);
-    }
-
-    #[test]
-    fn the_cursor_reads_the_step_it_stands_in() {
-        let series = answer(vec![
-            point(0, Some(1.0)),
-            point(60, Some(2.0)),
-            point(300, None),
-        ]);
-        let read = |s| at(&series, UnixMicros::from_secs(s)).map(|point| point.t.0 / MICROS_PER_S);
-        assert_eq!(read(-1), None);
-        assert_eq!(read(59), Some(0));
-        assert_eq!(read(60), Some(60));
-        assert_eq!(read(130), None);
-        assert_eq!(read(310), Some(300));
-    }
-
-    #[test]
-    fn no_loss_draws_no_bar() {
-        let mut series = answer(vec![point(0, None), point(60, None)]);
-        series.points[0].loss = 0.0;
-        assert_eq!(
-            bars(&series, |p| Some(p.loss), 0.0, X, Y)
-                .matches('Z')
-                .count(),
-            1
-        );
-    }
+/// Why there is nothing at an instant.
+pub(crate) fn gap_reason(answer: &SeriesAnswer, instant: UnixMicros) -> String {
+    let gaps = holes(answer);
+    let found = gaps
+        .into_iter()
+        .find(|gap| gap.from <= instant && instant < gap.to);
+    found.map_or_else(|| "no samples yet".to_owned(), |gap| gap.reason)
 }
+
+/// The largest value; 0 when none is known.
+pub(crate) fn highest(answer: &SeriesAnswer, pick: Pick) -> f64 {
+    answer
+        .points
+        .iter()
+        .filter_map(pick)
+        .filter(|value| value.is_finite())
+        .fold(0.0, |high, value| high.max(f64::from(value)))
+}
+
+#[cfg(test)]
+#[path = "fan_tests.rs"]
+pub(crate) mod tests;

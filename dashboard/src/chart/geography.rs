@@ -2,9 +2,10 @@
 
 use super::projection::{Flat, Projection, View};
 use super::push;
+use crate::format::px;
 
-const MAGIC: &[u8] = b"FMAP\x02";
-const UNITS_PER_DEGREE: f64 = 50.0;
+const MAGIC: &[u8] = b"FMAP\x03";
+const UNITS_PER_DEGREE: f64 = 25.0;
 /// Paths farther than this outside the screen are left out of the drawing.
 const OVERSCAN_PX: f64 = 8.0;
 
@@ -99,7 +100,7 @@ fn append(
             continue;
         }
         let command = if last.is_none() { 'M' } else { 'L' };
-        push(path, format_args!("{command}{x:.1} {y:.1}"));
+        push(path, format_args!("{command}{} {}", px(x), px(y)));
         last = Some((x, y));
     }
     if closed {
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_committed_map_decodes_and_stays_on_the_globe() {
         let world = Geography::decode(FILE).unwrap();
-        assert!(world.coasts.len() > 500 && world.borders.len() > 100);
+        assert!(world.coasts.len() > 350 && world.borders.len() > 100);
         for (lat, lng) in world.coasts.iter().chain(&world.borders).flatten() {
             assert!((-90.0..=90.0).contains(lat) && (-360.0..=360.0).contains(lng));
         }
@@ -164,7 +165,7 @@ mod tests {
         for cut in [0, 4, 5, 6, 7, 100, FILE.len() - 1] {
             assert_eq!(Geography::decode(&FILE[..cut]), None, "{cut}");
         }
-        assert_eq!(Geography::decode(b"FMAP\x02\xff\xff\xff\xff\xff"), None);
+        assert_eq!(Geography::decode(b"FMAP\x03\xff\xff\xff\xff\xff"), None);
         let mut longer = FILE.to_vec();
         longer.push(0);
         assert_eq!(Geography::decode(&longer), None);

@@ -3,6 +3,9 @@
 //! Equal Earth (Šavrič, Patterson, Jenny 2018): areas are true, so a large country looks large, and
 //! near the equator shapes are nearly true as well. The central meridian is where the nodes are.
 
+use super::trig::{asin, sin};
+use crate::state::sort::sort;
+
 const A1: f64 = 1.340_264;
 const A2: f64 = -0.081_106;
 const A3: f64 = 0.000_893;
@@ -24,12 +27,12 @@ pub(crate) struct Projection {
 impl Projection {
     /// A longitude left of the far meridian is not wrapped: callers add full turns themselves.
     pub(crate) fn flatten_unwrapped(&self, lat: f64, lng: f64) -> Flat {
-        let theta = (3_f64.sqrt() / 2.0 * lat.to_radians().sin()).asin();
-        let (t2, t6) = (theta * theta, theta.powi(6));
+        let sine = 3_f64.sqrt() / 2.0 * sin(lat.to_radians());
+        let (theta, cosine) = (asin(sine), (1.0 - sine * sine).sqrt());
+        let (t2, t6) = (theta * theta, theta * theta * theta * theta * theta * theta);
         let slope = A1 + 3.0 * A2 * t2 + t6 * (7.0 * A3 + 9.0 * A4 * t2);
         Flat {
-            x: 2.0 * 3_f64.sqrt() * (lng - self.meridian).to_radians() * theta.cos()
-                / (3.0 * slope),
+            x: 2.0 * 3_f64.sqrt() * (lng - self.meridian).to_radians() * cosine / (3.0 * slope),
             y: -(theta * (A1 + A2 * t2 + t6 * (A3 + A4 * t2))),
         }
     }
@@ -46,7 +49,7 @@ impl Projection {
             .iter()
             .map(|(_, lng)| lng.rem_euclid(360.0))
             .collect();
-        longitudes.sort_by(f64::total_cmp);
+        sort(&mut longitudes, f64::total_cmp);
         let (Some(first), Some(last)) = (longitudes.first(), longitudes.last()) else {
             return Self { meridian: 0.0 };
         };

@@ -35,13 +35,25 @@ pub(crate) fn nice_ceiling(value: f64) -> f64 {
     if !(value.is_finite() && value > 0.0) {
         return 1.0;
     }
-    let magnitude = 10_f64.powf(value.log10().floor());
+    let magnitude = magnitude(value);
     for factor in [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0] {
         if value <= factor * magnitude * (1.0 + 1e-9) {
             return factor * magnitude;
         }
     }
     10.0 * magnitude
+}
+
+/// The power of ten at or below a positive value.
+pub(crate) fn magnitude(value: f64) -> f64 {
+    let mut magnitude = 1.0;
+    while magnitude > value && magnitude > f64::MIN_POSITIVE * 1e2 {
+        magnitude /= 10.0;
+    }
+    while magnitude * 10.0 <= value {
+        magnitude *= 10.0;
+    }
+    magnitude
 }
 
 #[cfg(test)]
@@ -60,6 +72,22 @@ mod tests {
     fn an_empty_domain_is_drawn_in_the_middle() {
         assert!((Scale::new((5.0, 5.0), (0.0, 10.0)).map(5.0) - 5.0).abs() < 1e-9);
         assert!(Scale::new((5.0, 5.0), (1.0, 1.0)).invert(4.0).is_finite());
+    }
+
+    #[test]
+    fn magnitudes_are_powers_of_ten() {
+        for (value, expect) in [
+            (1.0, 1.0),
+            (9.99, 1.0),
+            (10.0, 10.0),
+            (0.05, 0.01),
+            (7e5, 1e5),
+        ] {
+            assert!((magnitude(value) / expect - 1.0).abs() < 1e-9, "{value}");
+        }
+        for value in [0.0, f64::MIN_POSITIVE, f64::MAX] {
+            assert!(magnitude(value) > 0.0);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use fiber_contract::NodeState;
 use fiber_contract::node::SPARK_POINTS;
 
 use super::push;
+use crate::format::{fixed, px};
 
 /// A line through the values, newest at the right edge, interrupted where a value is missing.
 /// A lone value between two missing ones is drawn as a dot's width of line.
@@ -34,7 +35,10 @@ pub(crate) fn spark(values: &[Option<f32>], width: f64, height: f64) -> String {
         };
         let x = first + step * at as f64;
         let command = if drawing { 'L' } else { 'M' };
-        push(&mut path, format_args!("{command}{x:.1} {:.1}", y(value)));
+        push(
+            &mut path,
+            format_args!("{command}{} {}", px(x), px(y(value))),
+        );
         let alone = !drawing && !values.get(at + 1).is_some_and(Option::is_some);
         if alone {
             path.push_str("h.1");
@@ -69,7 +73,13 @@ pub(crate) fn cells(strip: &[NodeState], state: NodeState, width: f64, height: f
         let (right, top) = ((cell - 0.75).max(0.75), height - tall);
         push(
             &mut path,
-            format_args!("M{x:.1} {top:.1}h{right:.2}V{height:.1}h-{right:.2}Z"),
+            format_args!(
+                "M{} {}h{right}V{}h-{right}Z",
+                px(x),
+                px(top),
+                px(height),
+                right = fixed(right, 2)
+            ),
         );
     }
     path

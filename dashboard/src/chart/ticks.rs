@@ -3,7 +3,8 @@
 use fiber_contract::UnixMicros;
 use fiber_contract::time::MICROS_PER_S;
 
-use crate::format;
+use super::scale::magnitude;
+use crate::format::{self, fixed};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
@@ -38,7 +39,7 @@ pub(crate) fn values(low: f64, high: f64, wanted: u32) -> Vec<f64> {
         return vec![low];
     }
     let raw = span / f64::from(wanted);
-    let magnitude = 10_f64.powf(raw.log10().floor());
+    let magnitude = magnitude(raw);
     let step = [1.0, 2.0, 2.5, 5.0, 10.0]
         .into_iter()
         .map(|factor| factor * magnitude)
@@ -51,6 +52,35 @@ pub(crate) fn values(low: f64, high: f64, wanted: u32) -> Vec<f64> {
         at += step;
     }
     out
+}
+
+/// Round values of a logarithmic axis, no more than there is room for: powers of ten, or with
+/// their halves and fifths where those are few.
+pub(crate) fn decades(low: f64, high: f64, room: f64) -> Vec<f64> {
+    if !(low > 0.0 && high > low && high.is_finite()) {
+        return Vec::new();
+    }
+    let factors: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
+    let mut found = Vec::new();
+    for factors in factors {
+        found.clear();
+        let mut decade = magnitude(low);
+        while decade <= high {
+            let values = factors.iter().map(|factor| factor * decade);
+            found.extend(values.filter(|value| (low..=high).contains(value)));
+            decade *= 10.0;
+        }
+        if found.len() as f64 <= room.max(1.0) {
+            break;
+        }
+    }
+    found
+}
+
+/// Without digits that say nothing.
+pub(crate) fn short(value: f64) -> String {
+    let text = fixed(value, 2).to_string();
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// One mark of a time axis.
@@ -128,6 +158,19 @@ mod tests {
         assert_eq!(values(0.0, 3.0, 3), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(values(95.0, 100.0, 2), [95.0, 97.5, 100.0]);
         assert_eq!(values(7.0, 7.0, 4), [7.0]);
+    }
+
+    #[test]
+    fn decades_fit_their_room() {
+        assert_eq!(decades(3.0, 60.0, 9.0), [5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(decades(3.0, 60.0, 3.0), [3.0, 10.0, 30.0]);
+        assert_eq!(
+            decades(0.5, 20_000.0, 4.0),
+            [1.0, 10.0, 100.0, 1_000.0, 10_000.0]
+        );
+        assert!(decades(0.0, 10.0, 4.0).is_empty());
+        assert_eq!(short(2.5), "2.5");
+        assert_eq!(short(100.0), "100");
     }
 
     #[test]

@@ -1,30 +1,44 @@
 use leptos::prelude::*;
 
-use super::keys::{self, Key};
+use super::chart::Chart;
 use super::notice::Failure;
-use super::range_picker::RangePicker;
-use super::series_chart::SeriesChart;
-use crate::chart::layout::Proportions;
-use crate::router::{Router, Step};
+use super::time_bar::TimeBar;
+use crate::chart::picture::Kind;
 use crate::state::history::History;
 
-/// A chart with its range; the children are shown under the notice that it is empty.
+/// What a panel of charts shows, top to bottom, and how tall each is.
+pub(crate) type Shown = &'static [(Kind, f64)];
+
+/// Everything there is to see of one node.
+pub(crate) const FULL: Shown = &[
+    (Kind::Smoke, 210.0),
+    (Kind::Fan, 190.0),
+    (Kind::Heat, 190.0),
+    (Kind::Loss, 84.0),
+    (Kind::Uptime, 84.0),
+];
+/// Beside other panels.
+pub(crate) const COMPACT: Shown = &[(Kind::Fan, 196.0), (Kind::Loss, 68.0), (Kind::Uptime, 68.0)];
+
+const fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Fan => "Latency percentiles, ms",
+        Kind::Smoke => "Latency smoke, ms",
+        Kind::Heat => "Latency heatmap, ms",
+        Kind::Loss => "Packet loss",
+        Kind::Uptime => "Uptime",
+    }
+}
+
+/// Charts of one series under one time bar; the children are shown under the notice that there is
+/// nothing.
 #[component]
 pub(crate) fn HistoryPanel(
-    title: &'static str,
+    name: &'static str,
     history: History,
-    proportions: Proportions,
+    shown: Shown,
     children: ChildrenFn,
 ) -> impl IntoView {
-    let router = Router::expect();
-    keys::listen(move |key| {
-        let next = match key {
-            Key::Shorter => history.range.get_untracked().step(false),
-            Key::Longer => history.range.get_untracked().step(true),
-            _ => return,
-        };
-        router.set("range", Some(next.as_str()), Step::SamePage);
-    });
     let empty = Memo::new(move |_| {
         history
             .series
@@ -33,28 +47,25 @@ pub(crate) fn HistoryPanel(
     let waiting =
         move || history.series.with(Option::is_none) && history.problem.with(Option::is_none);
     view! {
-        <section class="panel history">
+        <section class="panel history" class:waiting=waiting>
             <div class="tools">
-                <h2>{title}</h2>
-                <RangePicker current=history.range/>
+                <h2>{name}</h2>
+                <TimeBar/>
             </div>
             {move || history.problem.get().map(|error| view! { <Failure error retry=move || history.ask()/> })}
-            {move || {
-                empty
-                    .get()
-                    .then(|| {
-                        view! {
-                            <div class="notice">
-                                <p class="notice-title">
-                                    "No samples in the " {move || history.range.get().words()} "."
-                                </p>
-                                {children()}
-                            </div>
-                        }
+            {move || empty.get().then(|| view! {
+                <div class="notice">
+                    <p class="notice-title">"No samples in this range."</p>
+                    {children()}
+                </div>
+            })}
+            <div class="charts">
+                {shown
+                    .iter()
+                    .map(|(kind, height_px)| view! {
+                        <Chart title=title(*kind).to_owned() height_px=*height_px picture=history.picture(*kind)/>
                     })
-            }}
-            <div class:waiting=waiting class:hidden=move || empty.get()>
-                <SeriesChart series=history.series paused=history.paused proportions/>
+                    .collect_view()}
             </div>
         </section>
     }

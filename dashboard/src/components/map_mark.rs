@@ -1,5 +1,3 @@
-use std::f64::consts::TAU;
-
 use fiber_contract::NodeState;
 use leptos::either::Either;
 use leptos::prelude::*;
@@ -7,7 +5,8 @@ use leptos::prelude::*;
 use super::map::Told;
 use super::state_mark::{STATES, StateMark, shape, tone};
 use crate::chart::cluster::Mark;
-use crate::format;
+use crate::chart::trig::circle;
+use crate::format::{self, fixed, px};
 use crate::routes::Page;
 use crate::state::live::Live;
 use crate::state::order::place;
@@ -20,7 +19,7 @@ const CARD_WIDTH_PX: f64 = 250.0;
 /// One node as a link to its page, or several as a ring whose click lists them.
 #[component]
 pub(crate) fn MarkView(mark: Mark, told: RwSignal<Option<Told>>) -> impl IntoView {
-    let (left, top) = (format!("{:.1}px", mark.x), format!("{:.1}px", mark.y));
+    let (left, top) = (format!("{}px", px(mark.x)), format!("{}px", px(mark.y)));
     let tell = {
         let mark = mark.clone();
         move || {
@@ -57,7 +56,7 @@ pub(crate) fn MarkView(mark: Mark, told: RwSignal<Option<Told>>) -> impl IntoVie
             tally(&mark)
         );
         let count = mark.members.len();
-        let size = format!("{:.1}px", (20.0 + 3.4 * (count as f64).sqrt()).min(48.0));
+        let size = format!("{}px", px((20.0 + 3.4 * (count as f64).sqrt()).min(48.0)));
         let arcs = ring(&mark);
         Either::Right(view! {
             <button type="button" class=format!("{class} cluster") style:left=left style:top=top
@@ -110,12 +109,22 @@ fn ring(mark: &Mark) -> Vec<(NodeState, String)> {
         }
         // A full circle has no two ends, so it stops a hair before.
         let to = from + share.min(0.9999);
-        let point = |turn: f64| (RADIUS * (turn * TAU).sin(), -RADIUS * (turn * TAU).cos());
+        let point = |turn: f64| {
+            let (sine, cosine) = circle(turn);
+            (RADIUS * sine, -RADIUS * cosine)
+        };
         let ((x0, y0), (x1, y1)) = (point(from), point(to));
         let large = i32::from(share > 0.5);
         out.push((
             state,
-            format!("M{x0:.2} {y0:.2}A{RADIUS} {RADIUS} 0 {large} 1 {x1:.2} {y1:.2}"),
+            format!(
+                "M{} {}A{r} {r} 0 {large} 1 {} {}",
+                fixed(x0, 2),
+                fixed(y0, 2),
+                fixed(x1, 2),
+                fixed(y1, 2),
+                r = px(RADIUS)
+            ),
         ));
         from += share;
     }
@@ -145,13 +154,13 @@ pub(crate) fn Card(told: RwSignal<Option<Told>>, size: ReadSignal<(f64, f64)>) -
             .map(|(_, id)| view! { <CardRow id=id.clone() single/> })
             .collect();
         Some(view! {
-            <div class="card" class:pinned=pinned style:left=format!("{left:.0}px")
-                style:width=format!("{CARD_WIDTH_PX}px")
-                style:top=if below { format!("{:.0}px", mark.y + 18.0) } else { "auto".to_owned() }
+            <div class="card" class:pinned=pinned style:left=format!("{}px", fixed(left, 0))
+                style:width=format!("{}px", fixed(CARD_WIDTH_PX, 0))
+                style:top=if below { format!("{}px", fixed(mark.y + 18.0, 0)) } else { "auto".to_owned() }
                 style:bottom=if below {
                     "auto".to_owned()
                 } else {
-                    format!("{:.0}px", height - mark.y + 18.0)
+                    format!("{}px", fixed(height - mark.y + 18.0, 0))
                 }
                 on:click=move |event| event.stop_propagation()>
                 {(!single).then(|| view! { <p class="card-title">{title}</p> })}

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 
 use super::state_mark::{STATES, StateMark, tone};
 use crate::chart::strip::{cells, spark};
-use crate::format;
+use crate::format::{self, px};
 use crate::routes::Page;
 use crate::state::live::Live;
 use crate::state::order::place;
@@ -64,7 +64,7 @@ pub(crate) fn NodeRow(
             </span>
             <span class="cell num uptime" role="cell">{of(|node| format::pct(node.uptime_pct))}</span>
             <span class="cell strip" role="cell">
-                <svg viewBox=format!("0 0 {STRIP_WIDTH} {HEIGHT}") preserveAspectRatio="none" aria-hidden="true">
+                <svg viewBox=format!("0 0 {} {}", px(STRIP_WIDTH), px(HEIGHT)) preserveAspectRatio="none" aria-hidden="true">
                     {STATES
                         .map(|state| {
                             let path = of_strip(node, state);
@@ -73,7 +73,7 @@ pub(crate) fn NodeRow(
                 </svg>
             </span>
             <span class="cell spark" role="cell">
-                <svg viewBox=format!("0 0 {SPARK_WIDTH} {HEIGHT}") preserveAspectRatio="none" aria-hidden="true">
+                <svg viewBox=format!("0 0 {} {}", px(SPARK_WIDTH), px(HEIGHT)) preserveAspectRatio="none" aria-hidden="true">
                     <path d=move || {
                         node.get().map(|node| spark(&node.spark_ms, SPARK_WIDTH, HEIGHT))
                     }/>

@@ -6,9 +6,10 @@ use leptos::prelude::*;
 use super::node_row::NodeRow;
 use super::state_mark::{STATES, StateMark};
 use crate::components::keys::{self, Key};
-use crate::format;
+use crate::format::{self, fixed};
 use crate::router::{Router, Step};
 use crate::routes::Page;
+use crate::state::comparison::{Comparison, Subject};
 use crate::state::live::Live;
 use crate::state::order::{SortKey, Wanted, rows, state_from_query};
 
@@ -60,10 +61,10 @@ pub(crate) fn NodeTable() -> impl IntoView {
                 <Header wanted/>
                 <div class="body" role="rowgroup" node_ref=body
                     style:height=move || {
-                        format!("{:.0}px", order.ids.with(Vec::len) as f64 * window.row_px.get())
+                        format!("{}px", fixed(order.ids.with(Vec::len) as f64 * window.row_px.get(), 0))
                     }>
                     <div class="slice" style:transform=move || {
-                        format!("translateY({:.0}px)", window.slice.get().0 as f64 * window.row_px.get())
+                        format!("translateY({}px)", fixed(window.slice.get().0 as f64 * window.row_px.get(), 0))
                     }>
                         <For each=move || shown.get() key=String::clone let:id>
                             {
@@ -209,13 +210,20 @@ fn wanted_of_url() -> Memo<Wanted> {
     })
 }
 
+/// The rows on top, as many as one can tell apart at a glance.
+fn compared(order: Order) -> String {
+    const TOP: usize = 4;
+    let top = |ids: &Vec<String>| ids.iter().take(TOP).cloned().map(Subject::Node).collect();
+    Comparison(order.ids.with(top)).href()
+}
+
 #[component]
 fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
     let live = Live::expect();
     let router = Router::expect();
     let field = NodeRef::<Input>::new();
     keys::listen(move |key| {
-        if let (Key::Search, Some(Some(field))) = (key, field.try_get_untracked()) {
+        if let (Key::Filter, Some(Some(field))) = (key, field.try_get_untracked()) {
             // Focus fails only for elements that cannot take it.
             drop(field.focus());
             field.select();
@@ -225,7 +233,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
         <div class="tools">
             <h2>"Nodes"</h2>
             <input node_ref=field type="search" placeholder="Search node, place, tag" aria-label="Search nodes"
-                aria-keyshortcuts="/" prop:value=move || router.value("q")
+                aria-keyshortcuts="f" prop:value=move || router.value("q")
                 on:input=move |event| {
                     router.set("q", Some(&event_target_value(&event)), Step::Replace);
                 }/>
@@ -247,6 +255,9 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                         }
                     })}
             </div>
+            <a class="button" title="The first rows on one axis of time" href=move || compared(order)>
+                "Compare"
+            </a>
             <span class="tools-note">
                 {move || {
                     let (shown, all) = (order.ids.with(Vec::len), live.summary.get().nodes);

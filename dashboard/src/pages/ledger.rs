@@ -85,7 +85,7 @@ pub(crate) fn LedgerPage() -> impl IntoView {
                             let wanted = event_target_value(&event);
                             router.set("node", Some(wanted.trim()), Step::SamePage);
                         }/>
-                    <RangePicker current=range/>
+                    <RangePicker current=Signal::derive(move || Some(range.get()))/>
                 </div>
                 {move || problem.get().map(|error| view! { <Failure error retry=ask/> })}
                 {move || account.get().map(|account| view! { <Account account/> })}

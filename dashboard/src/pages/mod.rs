@@ -1,5 +1,6 @@
 //! One file per address: reads state, calls the engine, lays out components.
 
+pub(crate) mod compare;
 pub(crate) mod ledger;
 pub(crate) mod missing;
 pub(crate) mod node;

@@ -4,32 +4,36 @@ use leptos::task::spawn_local;
 
 use crate::api;
 use crate::api::error::Error;
-use crate::chart::layout::FULL;
 use crate::components::first_run::SendSample;
-use crate::components::history_panel::HistoryPanel;
+use crate::components::heartbeat::heartbeat;
+use crate::components::history_panel::{FULL, HistoryPanel};
+use crate::components::node_account::NodeAccount;
 use crate::components::notice::Failure;
 use crate::components::state_mark::{StateMark, tone};
 use crate::format;
 use crate::routes::Page;
+use crate::state::comparison::Comparison;
 use crate::state::fleet::Node;
 use crate::state::history::{History, Subject};
 use crate::state::live::Live;
 use crate::state::order::place;
 use crate::state::prefs::Prefs;
+use crate::state::view::TimeView;
 
 /// One node: what it is, and how it has been.
 #[component]
 pub(crate) fn NodePage(id: String) -> impl IntoView {
-    let subject = Subject::Node(id.clone());
-    let history = History::follow(Memo::new(move |_| subject.clone()));
-    let sender = id.clone();
+    TimeView::provide();
+    let history = History::follow(Subject::Node(id.clone()), true);
+    let (sender, account) = (id.clone(), id.clone());
     view! {
         <div class="node-page">
             <Heading id/>
-            <HistoryPanel title="Latency, loss and uptime" history proportions=FULL>
+            <HistoryPanel name="History" history shown=FULL>
                 <p>"This line sends one:"</p>
                 <SendSample node_id=sender.clone()/>
             </HistoryPanel>
+            <NodeAccount id=account/>
         </div>
     }
 }
@@ -92,6 +96,8 @@ fn Heading(id: String) -> impl IntoView {
                 format::date_clock(prefs.zone.get().zoned(seen))
             })
     });
+    let pushes_to = heartbeat(id.clone());
+    let compare = Comparison::default().with(Subject::Node(id.clone())).href();
     let problem = move || match (streamed.get(), registered.get()) {
         (None, Some(Err(error))) => Some(error),
         _ => None,
@@ -104,6 +110,7 @@ fn Heading(id: String) -> impl IntoView {
                 <StateMark state=Signal::from(state)/>
                 {move || state.get().as_str()}
             </span>
+            <a class="button" href=compare>"Compare"</a>
             {move || problem().map(|error| {
                 let ask = ask.clone();
                 if error.is_not_found() {
@@ -124,6 +131,7 @@ fn Heading(id: String) -> impl IntoView {
                 {fact("Targets", of(|node| node.targets.to_string()))}
                 {fact("Interval", of(|node| format::span(node.interval_s)))}
                 {fact("First seen", first_seen)}
+                {fact("Pushes to", pushes_to)}
                 {fact("Tags", of(|node| {
                     if node.tags.is_empty() { format::UNKNOWN.to_owned() } else { node.tags.join(", ") }
                 }))}

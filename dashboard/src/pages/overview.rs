@@ -1,8 +1,7 @@
 use leptos::prelude::*;
 
-use crate::chart::layout::COMPACT;
 use crate::components::first_run::FirstRun;
-use crate::components::history_panel::HistoryPanel;
+use crate::components::history_panel::{COMPACT, HistoryPanel};
 use crate::components::kpi::KpiRow;
 use crate::components::ledger::LedgerLine;
 use crate::components::map::FleetMap;
@@ -11,6 +10,7 @@ use crate::components::posture::PostureLine;
 use crate::components::worst::WorstNodes;
 use crate::state::history::{History, Subject};
 use crate::state::live::Live;
+use crate::state::view::TimeView;
 
 /// The whole fleet in five seconds: sentence, figures, map, worst, everything.
 #[component]
@@ -36,9 +36,10 @@ pub(crate) fn Overview() -> impl IntoView {
 
 #[component]
 fn FleetHistory() -> impl IntoView {
-    let history = History::follow(Memo::new(|_| Subject::Fleet));
+    TimeView::provide();
+    let history = History::follow(Subject::Fleet, false);
     view! {
-        <HistoryPanel title="Whole fleet" history proportions=COMPACT>
+        <HistoryPanel name="Whole fleet" history shown=COMPACT>
             <p>"The figures above start with the first sample."</p>
         </HistoryPanel>
     }

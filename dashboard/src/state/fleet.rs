@@ -9,6 +9,7 @@ use fiber_contract::node::SPARK_POINTS;
 use fiber_contract::{NodeState, NodeView, UnixMicros};
 
 use super::posture::Settling;
+use super::sort::sort;
 
 /// A node as of one event. Equal only to itself, so that a row redraws exactly when its node changed.
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ impl Fleet {
                 losses.extend(node.packet_loss.filter(|loss| loss.is_finite()));
             }
         }
-        latencies.sort_by(f32::total_cmp);
+        sort(&mut latencies, f32::total_cmp);
         summary.p50_ms = nearest_rank(&latencies, 50);
         summary.p95_ms = nearest_rank(&latencies, 95);
         if !losses.is_empty() {

@@ -1,9 +1,11 @@
-//! What the pages share. The rules (`fleet`, `posture`, `order`, `range`, `backoff`) are plain data
-//! and tested on the host; `live` and `prefs` wrap them in signals.
+//! What the pages share. The rules (`fleet`, `posture`, `order`, `range`, `window`, `backoff`) are plain data
+//! and tested on the host; `live`, `prefs` and `view` wrap them in signals.
 
 pub(crate) mod account;
 pub(crate) mod atlas;
 pub(crate) mod backoff;
+pub(crate) mod commands;
+pub(crate) mod comparison;
 pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod live;
@@ -12,3 +14,6 @@ pub(crate) mod posture;
 pub(crate) mod prefs;
 pub(crate) mod range;
 pub(crate) mod reason;
+pub(crate) mod sort;
+pub(crate) mod view;
+pub(crate) mod window;

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use fiber_contract::NodeState;
 
 use super::fleet::{Fleet, Node};
+use super::sort::sort;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SortKey {
@@ -85,7 +86,7 @@ pub(crate) fn rows(fleet: &Fleet, wanted: &Wanted) -> Vec<String> {
         .filter(|(_, node)| wanted.state.is_none_or(|state| node.state == state))
         .filter(|(_, node)| matches(node, &wanted.text))
         .collect();
-    found.sort_by(|(a_id, a), (b_id, b)| {
+    sort(&mut found, |(a_id, a), (b_id, b)| {
         let order = match wanted.sort {
             SortKey::Worst => shown(a_id, a)
                 .cmp(&shown(b_id, b))

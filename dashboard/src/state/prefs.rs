@@ -3,6 +3,8 @@
 use fiber_contract::UnixMicros;
 use fiber_contract::time::MICROS_PER_S;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
 
 const THEME_KEY: &str = "fiber-theme";
 const ZONE_KEY: &str = "fiber-zone";
@@ -77,6 +79,8 @@ impl Zone {
 pub(crate) struct Prefs {
     pub(crate) theme: RwSignal<Theme>,
     pub(crate) zone: RwSignal<Zone>,
+    /// Whether the system asks for dark; counts while the theme follows it.
+    pub(crate) dark: RwSignal<bool>,
 }
 
 impl Prefs {
@@ -89,6 +93,7 @@ impl Prefs {
         let prefs = Self {
             theme,
             zone: RwSignal::new(zone),
+            dark: system_is_dark(),
         };
         Effect::new(move || {
             let theme = theme.get();
@@ -120,6 +125,23 @@ impl Prefs {
             };
         });
     }
+}
+
+/// Follows the system's wish, because a canvas does not change its colours by itself.
+fn system_is_dark() -> RwSignal<bool> {
+    let dark = RwSignal::new(false);
+    if let Ok(Some(query)) = window().match_media("(prefers-color-scheme: dark)") {
+        dark.set(query.matches());
+        let asked = query.clone();
+        let changed = Closure::<dyn FnMut()>::new(move || {
+            dark.try_set(asked.matches());
+        });
+        // Refused only for names that are no event.
+        drop(query.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref()));
+        // The page listens as long as it lives.
+        changed.forget();
+    }
+    dark
 }
 
 /// `None` where storage is switched off: the preference then lasts as long as the page.

@@ -9,10 +9,18 @@ pub(crate) enum Range {
     H6,
     H24,
     D7,
+    D30,
 }
 
 impl Range {
-    pub(crate) const ALL: [Self; 5] = [Self::M15, Self::H1, Self::H6, Self::H24, Self::D7];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::M15,
+        Self::H1,
+        Self::H6,
+        Self::H24,
+        Self::D7,
+        Self::D30,
+    ];
 
     /// As written in the URL. Anything unknown is the default: an old link still opens.
     pub(crate) fn from_query(text: Option<&str>) -> Self {
@@ -29,6 +37,7 @@ impl Range {
             Self::H6 => "6h",
             Self::H24 => "24h",
             Self::D7 => "7d",
+            Self::D30 => "30d",
         }
     }
 
@@ -40,6 +49,7 @@ impl Range {
             Self::H6 => "last 6 hours",
             Self::H24 => "last 24 hours",
             Self::D7 => "last 7 days",
+            Self::D30 => "last 30 days",
         }
     }
 
@@ -50,6 +60,7 @@ impl Range {
             Self::H6 => 6 * 3_600,
             Self::H24 => 24 * 3_600,
             Self::D7 => 7 * 86_400,
+            Self::D30 => 30 * 86_400,
         }
     }
 
@@ -61,6 +72,7 @@ impl Range {
             Self::H6 => 30,
             Self::H24 => 60,
             Self::D7 => 300,
+            Self::D30 => 900,
         }
     }
 
@@ -97,6 +109,6 @@ mod tests {
     fn steps_stop_at_both_ends() {
         assert_eq!(Range::M15.step(false), Range::M15);
         assert_eq!(Range::M15.step(true), Range::H1);
-        assert_eq!(Range::D7.step(true), Range::D7);
+        assert_eq!(Range::D30.step(true), Range::D30);
     }
 }

@@ -1,0 +1,112 @@
+//! The browser's canvas as a pen. Colours are the style sheet's, read anew with every drawing, so a
+//! change of theme needs nothing but a redraw.
+
+use leptos::prelude::window;
+use wasm_bindgen::JsCast;
+use web_sys::{CanvasRenderingContext2d, CssStyleDeclaration, HtmlCanvasElement};
+
+use crate::chart::frame::{Frame, LEFT};
+use crate::chart::pen::{Ink, Pen};
+use crate::chart::picture::Picture;
+
+struct Brush<'a> {
+    context: &'a CanvasRenderingContext2d,
+    style: &'a CssStyleDeclaration,
+}
+
+impl Brush<'_> {
+    /// The colour's place in a list of the style sheet, and how much of it shows.
+    fn colour(&self, ink: Ink) -> (String, f64) {
+        let (name, at, alpha) = match ink {
+            Ink::Line => ("--accent", 0, 1.0),
+            Ink::Inner => ("--accent", 0, 0.4),
+            Ink::Outer => ("--accent", 0, 0.22),
+            Ink::Smoke => ("--text-3", 0, 0.17),
+            Ink::Good => ("--accent", 0, 1.0),
+            Ink::Calm => ("--up", 0, 0.38),
+            Ink::Worse => ("--degraded", 0, 1.0),
+            Ink::Bad => ("--down", 0, 1.0),
+            Ink::Heat(level) => ("--heat", usize::from(level), 1.0),
+            Ink::Subject(_) => ("--subject-", 0, 1.0),
+        };
+        let name = match ink {
+            Ink::Subject(subject) => format!("{name}{subject}"),
+            _ => name.to_owned(),
+        };
+        let value = self.style.get_property_value(&name).unwrap_or_default();
+        let colour = value.split(',').nth(at).unwrap_or_default().trim();
+        (colour.to_owned(), alpha)
+    }
+}
+
+impl Pen for Brush<'_> {
+    fn move_to(&mut self, x: f64, y: f64) {
+        self.context.move_to(x, y);
+    }
+
+    fn line_to(&mut self, x: f64, y: f64) {
+        self.context.line_to(x, y);
+    }
+
+    fn rect(&mut self, x: f64, y: f64, width: f64, height: f64) {
+        self.context.rect(x, y, width, height);
+    }
+
+    fn fill(&mut self, ink: Ink) {
+        let (colour, alpha) = self.colour(ink);
+        self.context.set_fill_style_str(&colour);
+        self.context.set_global_alpha(alpha);
+        self.context.fill();
+        self.context.begin_path();
+    }
+
+    fn stroke(&mut self, ink: Ink, width_px: f64) {
+        let (colour, alpha) = self.colour(ink);
+        self.context.set_stroke_style_str(&colour);
+        self.context.set_global_alpha(alpha);
+        self.context.set_line_width(width_px);
+        self.context.set_line_join("round");
+        self.context.stroke();
+        self.context.begin_path();
+    }
+}
+
+/// Draws anew, at the screen's own resolution. A browser without a canvas shows the axes alone.
+pub(crate) fn paint(canvas: &HtmlCanvasElement, picture: Option<&Picture>, frame: Frame) {
+    let context = canvas.get_context("2d").ok().flatten();
+    let context = context.and_then(|it| it.dyn_into::<CanvasRenderingContext2d>().ok());
+    let style = window().get_computed_style(canvas).ok().flatten();
+    let (Some(context), Some(style)) = (context, style) else {
+        return;
+    };
+    let ratio = window().device_pixel_ratio().clamp(1.0, 4.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a screen's width"
+    )]
+    let pixels = |length: f64| (length * ratio).round() as u32;
+    let (width, height) = (pixels(frame.width), pixels(frame.height));
+    if canvas.width() != width || canvas.height() != height {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
+    context.save();
+    // Refused only for numbers that are none.
+    drop(context.scale(ratio, ratio));
+    context.clear_rect(0.0, 0.0, frame.width, frame.height);
+    context.begin_path();
+    let (right, top, bottom) = (frame.right(), frame.top(), frame.bottom());
+    // A line on the edge of the plot keeps its width.
+    context.rect(LEFT, top - 1.0, right - LEFT, bottom - top + 2.0);
+    context.clip();
+    context.begin_path();
+    if let Some(picture) = picture {
+        let mut brush = Brush {
+            context: &context,
+            style: &style,
+        };
+        picture.draw(frame, &mut brush);
+    }
+    context.restore();
+}
