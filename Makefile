@@ -46,6 +46,13 @@ test: local ## format, lints, and every test against the real servers
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) test --release --workspace
 
+drivers: local ## the tests of the whole system on each of the two drivers
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	@$(LOCAL) browser
+	for driver in epoll uring; do \
+	  echo "FIBER_DRIVER=$$driver"; FIBER_DRIVER=$$driver $(CARGO) test --release -p fiber-tests || exit 1; done
+
 soak: local ## kills by the hundred and schedules by the 100,000: CYCLES=1000 SEED=… ONLY=engine|database|schedules
 ifneq ($(ONLY),schedules)
 	@$(LOCAL) provision
