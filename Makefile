@@ -92,13 +92,13 @@ audit: local ## the dashboard in a browser: axe-core and Lighthouse (ONLY=axe|li
 	$(CARGO) run --release -p fiber-tests --bin fiber-audit -- $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(PAGES),--pages $(PAGES)) $(if $(LOADS),--loads $(LOADS))
 
-gates: local ## every gate against servers made for it: bar, measured, verdict (ONLY=ingest_latency, QUICK=1)
+gates: local ## every gate against servers made for it: bar, measured, verdict (ONLY=ingest_latency, SHORT=1, QUICK=1)
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	$(CARGO) build --release -p fiber-tests -p fiber-benches
 	@$(LOCAL) browser
 	$(CARGO_TARGET_DIR)/release/fiber-gates --json target/gates/gates.json --markdown target/gates/gates.md \
-	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+	  $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(QUICK),--quick)
 
 frames: local ## what the dashboard costs a browser: redraws of 3,600 points, 1000 nodes at 2 Hz (ONLY=redraw|live)
 	@$(LOCAL) provision

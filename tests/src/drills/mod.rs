@@ -50,6 +50,14 @@ impl Size {
         overload: Duration::from_secs(60),
         slow_connections: 5_000,
     };
+    pub const SHORT: Self = Self {
+        redis_fault: Duration::from_secs(5),
+        database_fault: Duration::from_secs(10),
+        link_fault: Duration::from_secs(5),
+        redis_cycles: 20,
+        overload: Duration::from_secs(15),
+        slow_connections: 5_000,
+    };
     /// Shows that everything works.
     pub const QUICK: Self = Self {
         redis_fault: Duration::from_secs(3),

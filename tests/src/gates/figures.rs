@@ -8,6 +8,7 @@ use std::process::Command;
 
 /// Pairs of each figure: fewer than a full bench has, so that all gates fit in an hour.
 const PAIRS: &str = "3";
+const PAIRS_SHORT: &str = "1";
 const FIGURES: &str = "committed,backlog,requests,overload,journal,memory";
 const IDS: [&str; 6] = ["P1", "P2", "P3", "P4", "P7", "P8"];
 
@@ -32,9 +33,14 @@ pub(super) fn ratios(context: &Context) -> Result<Vec<Line>> {
     let program = fiber_local::engine_binary()?.with_file_name("fiber-benches");
     let home = Scratch::new("gates")?;
     let file = home.path().join("figures.json");
+    let pairs = if context.is_full() {
+        PAIRS
+    } else {
+        PAIRS_SHORT
+    };
     let mut command = Command::new(&program);
     command
-        .args(["--only", FIGURES, "--pairs", PAIRS, "--json"])
+        .args(["--only", FIGURES, "--pairs", pairs, "--json"])
         .arg(&file);
     if context.is_quick() {
         command.arg("--quick");

@@ -48,6 +48,14 @@ impl Size {
         settled_after: Duration::from_secs(20),
         drills: crate::drills::Size::FULL,
     };
+    /// Loads as in a full run, shorter faults, fewer kills and schedules: some 20 minutes.
+    pub const SHORT: Self = Self {
+        name: "short",
+        probes: 1_000,
+        run: Duration::from_secs(20),
+        settled_after: Duration::from_secs(20),
+        drills: crate::drills::Size::SHORT,
+    };
     /// Shows that everything works; its figures mean little.
     pub const QUICK: Self = Self {
         name: "quick",
@@ -221,6 +229,10 @@ impl Context {
 
     fn is_quick(&self) -> bool {
         self.size.name == Size::QUICK.name
+    }
+
+    fn is_full(&self) -> bool {
+        self.size.name == Size::FULL.name
     }
 }
 

@@ -48,7 +48,7 @@ impl Tests {
             command.args(["--ignored", "--test-threads", "1"]);
         }
         for (name, short, full) in self.sizes {
-            command.env(name, if context.is_quick() { short } else { full });
+            command.env(name, if context.is_full() { full } else { short });
         }
         let output = command
             .current_dir(workspace_root())
@@ -62,7 +62,7 @@ impl Tests {
             last_lines(&output)
         );
         let sizes = self.sizes.iter().map(|(name, short, full)| {
-            format!(", {name}={}", if context.is_quick() { short } else { full })
+            format!(", {name}={}", if context.is_full() { full } else { short })
         });
         let line = Line::new(gate, self.what, "").must(Bar::at_most(0.0));
         if told.passed + told.failed == 0 {
@@ -88,7 +88,7 @@ fn run_all(gate: &'static str, context: &Context, all: &[Tests]) -> Result<Vec<L
 
 pub(super) fn kills_of_the_engine(context: &Context) -> Result<Vec<Line>> {
     let tests = Tests {
-        sizes: &[("CYCLES", "3", "50")],
+        sizes: &[("CYCLES", "6", "50")],
         ignored: true,
         ..Tests::of(
             "kill -9 of the engine under load; tests that failed",
@@ -101,7 +101,7 @@ pub(super) fn kills_of_the_engine(context: &Context) -> Result<Vec<Line>> {
 
 pub(super) fn kills_of_the_database(context: &Context) -> Result<Vec<Line>> {
     let tests = Tests {
-        sizes: &[("CYCLES", "3", "25")],
+        sizes: &[("CYCLES", "4", "25")],
         ignored: true,
         ..Tests::of(
             "kill -9 of the database, or of both, under load; tests that failed",
@@ -131,7 +131,7 @@ pub(super) fn damage(context: &Context) -> Result<Vec<Line>> {
 
 pub(super) fn simulation(context: &Context) -> Result<Vec<Line>> {
     let tests = Tests {
-        sizes: &[("FIBER_TEST_SCHEDULES", "200", "10000")],
+        sizes: &[("FIBER_TEST_SCHEDULES", "1000", "10000")],
         ..Tests::of(
             "the whole path by seed; tests that failed",
             ENGINE,
