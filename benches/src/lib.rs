@@ -38,6 +38,10 @@ pub struct Size {
     pub idle_connections: u32,
     /// Flushes of one run against the disk.
     pub flushes: u32,
+    /// The history that queries are asked of, and how long they are asked, twice.
+    pub query_nodes: u32,
+    pub query_span_s: i64,
+    pub query_run: Duration,
 }
 
 impl Size {
@@ -49,6 +53,9 @@ impl Size {
         connections: 1_000,
         idle_connections: 8_000,
         flushes: 2_000,
+        query_nodes: 1_000,
+        query_span_s: 86_400,
+        query_run: Duration::from_secs(45),
     };
     /// Just enough to see that everything works.
     pub const QUICK: Self = Self {
@@ -59,5 +66,8 @@ impl Size {
         connections: 50,
         idle_connections: 100,
         flushes: 20,
+        query_nodes: 50,
+        query_span_s: 3_600,
+        query_run: Duration::from_secs(2),
     };
 }

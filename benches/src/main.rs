@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
+use fiber_benches::figures::queries::Hold;
 use fiber_benches::figures::{Bench, Figure};
 use fiber_benches::{Size, disk, hello, report};
 use fiber_local::workspace_root;
@@ -28,6 +29,9 @@ struct Cli {
     /// The figures for programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// P9: wait for this file before each measurement; measure again until it says `end`
+    #[arg(long)]
+    hold: Option<PathBuf>,
     /// Pairs of each figure
     #[arg(long)]
     pairs: Option<usize>,
@@ -56,6 +60,7 @@ fn main() -> Result<()> {
         sync.p50, sync.p99
     );
     let mut bench = Bench::new(size);
+    bench.hold = cli.hold.clone().map(Hold);
     let mut sections = Vec::new();
     for figure in figures {
         let section = bench
@@ -95,6 +100,10 @@ fn chosen(cli: &Cli) -> Vec<Figure> {
     }
     let all = Figure::value_variants().iter().copied();
     // Criterion's own smoke is `cargo test`.
-    all.filter(|figure| !cli.quick || *figure != Figure::Micro)
-        .collect()
+    let left_out = if cli.quick {
+        Figure::Micro
+    } else {
+        Figure::Queries
+    };
+    all.filter(|figure| *figure != left_out).collect()
 }

@@ -18,7 +18,7 @@ fn every_figure_is_measured_and_reported() {
     );
     let text = std::fs::read_to_string(&out).unwrap();
     std::fs::remove_file(&out).unwrap();
-    for id in ["P1", "P2", "P3", "P4", "P5, P6", "P7", "P8", "P11"] {
+    for id in ["P1", "P2", "P3", "P4", "P5, P6", "P7", "P8", "P9", "P11"] {
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("| {id} | ")));

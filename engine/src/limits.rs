@@ -15,6 +15,12 @@ pub const TRAILER_BYTES_MAX: usize = 1024;
 pub const BODIES_IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const _: () = assert!(BODIES_IN_FLIGHT_BYTES_MAX >= 4 * BODY_BYTES_MAX);
 
+/// While the instance is overloaded, one probe has this part of it at most: of the requests a second,
+/// of the bytes of bodies, and of the requests under way.
+pub const PROBE_SHARE: usize = 5;
+/// A probe alone may always have the largest body under way.
+const _: () = assert!(BODIES_IN_FLIGHT_BYTES_MAX / PROBE_SHARE >= BODY_BYTES_MAX);
+
 /// A connection that has not finished its head by then is answered 408 and closed.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A body must bring at least this many bytes in every window.

@@ -330,12 +330,88 @@ fn the_instances_cap_is_local() -> Result<()> {
         ])
     };
     let (one, two) = (start()?, start()?);
-    let statuses = (0..12).map(|age| Ok(push(&one.engine, &sample("cap", age))?.status));
+    // Twelve probes: one alone would be told that it has its share.
+    let statuses = (0..12).map(|n| Ok(push(&one.engine, &sample(&format!("cap-{n}"), 0))?.status));
     let statuses = statuses.collect::<Result<Vec<_>>>()?;
     ensure!(
         statuses[0] == 202 && statuses.contains(&503),
         "{statuses:?}"
     );
-    ensure!(push(&two.engine, &sample("cap", 0))?.status == 202);
+    ensure!(push(&two.engine, &sample("cap-0", 0))?.status == 202);
     Ok(())
+}
+
+/// The greedy one takes what it can on eight connections; forty others want a third of what the instance
+/// takes, together.
+#[test]
+fn a_greedy_probe_gets_a_fifth_of_an_overloaded_instance() -> Result<()> {
+    const CAP: f64 = 50.0;
+    let stack = Stack::with(&[("RATE_LIMIT_GLOBAL_MAX", "50")])?;
+    let engine = &stack.engine;
+    let start = Instant::now();
+    let until = start + Duration::from_secs(5);
+    let (greedy, modest) = thread::scope(|scope| {
+        let greedy: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| count(engine, until, || "greedy".to_owned(), Duration::ZERO)))
+            .collect();
+        let modest: Vec<_> = (0..4)
+            .map(|lane| {
+                // Ten probes take turns on one connection.
+                let mut turn = 0;
+                let name = move || {
+                    turn += 1;
+                    format!("modest-{lane}-{}", turn % 10)
+                };
+                scope.spawn(move || count(engine, until, name, Duration::from_millis(250)))
+            })
+            .collect();
+        let sum = |lanes: Vec<thread::ScopedJoinHandle<'_, Result<[u32; 2]>>>| -> Result<[u32; 2]> {
+            lanes.into_iter().try_fold([0, 0], |sum, lane| {
+                let [admitted, refused] = lane.join().expect("no panic")?;
+                Ok([sum[0] + admitted, sum[1] + refused])
+            })
+        };
+        (sum(greedy), sum(modest))
+    });
+    let (greedy, modest) = (greedy?, modest?);
+    let offered_s = start.elapsed().as_secs_f64();
+    // Until half a second's worth more was offered than the instance takes, nobody is overloaded.
+    let most = CAP / 2.0 + CAP / 5.0 * (offered_s + 1.0);
+    ensure!(
+        f64::from(greedy[0]) <= most,
+        "the greedy probe got {greedy:?} in {offered_s:.1} s, at most {most:.0} are its share"
+    );
+    ensure!(
+        modest[1] == 0 && modest[0] > 0,
+        "the modest ones got {modest:?}"
+    );
+    // Only an overload shows the share: the greedy one alone must have offered more than all.
+    ensure!(
+        f64::from(greedy[0] + greedy[1]) > 2.0 * CAP * offered_s,
+        "{greedy:?}"
+    );
+    let refused = fiber_local::http::get(&format!("{}/metrics", engine.url()))?;
+    let text = String::from_utf8(refused.body)?;
+    ensure!(!text.contains("fiber_ingest_refused_by_share_total 0\n"));
+    Ok(())
+}
+
+/// Pushes one after the other; how many were admitted, and refused.
+fn count(
+    engine: &Engine,
+    until: Instant,
+    mut name: impl FnMut() -> String,
+    pause: Duration,
+) -> Result<[u32; 2]> {
+    let mut connection = Connection::open(engine)?;
+    let mut counts = [0, 0];
+    while Instant::now() < until {
+        let body = sample(&name(), 0).to_string();
+        connection.send(&post(engine, "/api/push", &[], body.as_bytes()))?;
+        let status = connection.answer()?.status;
+        ensure!([202, 429, 503].contains(&status), "{status}");
+        counts[usize::from(status != 202)] += 1;
+        thread::sleep(pause);
+    }
+    Ok(counts)
 }

@@ -7,6 +7,7 @@ mod generator;
 mod journal;
 mod memory;
 mod overload;
+pub mod queries;
 mod requests;
 
 use crate::Size;
@@ -36,6 +37,8 @@ pub enum Figure {
     Generator,
     /// P5, P6: the same work by COPY, nginx, VictoriaMetrics, InfluxDB
     Compare,
+    /// P9: a dashboard's queries over a day; takes 4 GB of disk, so it is not in a full run
+    Queries,
     /// The stages by themselves (criterion)
     Micro,
 }
@@ -44,6 +47,8 @@ pub enum Figure {
 #[derive(Debug)]
 pub struct Bench {
     pub size: Size,
+    /// For the figure that measures late.
+    pub hold: Option<queries::Hold>,
     rig: OnceLock<Rig>,
     files: OnceLock<CopyFiles>,
 }
@@ -52,6 +57,7 @@ impl Bench {
     pub fn new(size: Size) -> Self {
         Self {
             size,
+            hold: None,
             rig: OnceLock::new(),
             files: OnceLock::new(),
         }
@@ -89,6 +95,7 @@ impl Bench {
             Figure::Memory => memory::run(self),
             Figure::Generator => generator::run(self),
             Figure::Compare => compare::run(self),
+            Figure::Queries => queries::run(self),
             Figure::Micro => micro::run(),
         }
     }

@@ -168,6 +168,11 @@ fn ingest(out: &mut Exposition, metrics: &Metrics) {
         .collect();
     let help = "Requests refused, by HTTP status.";
     out.family("fiber_ingest_refused_total", help, Kind::Counter, &samples);
+    out.counter(
+        "fiber_ingest_refused_by_share_total",
+        "Requests refused because their probe has its share of an overloaded engine.",
+        metrics.sum(|core| &core.refused_by_share),
+    );
     refusals(out, metrics);
 }
 

@@ -1,33 +1,45 @@
-//! The bytes of bodies between their first byte and their answer, bounded for the whole process.
+//! The bytes of bodies between their first byte and their answer, bounded for the whole process, and
+//! how many requests they are.
 
-use crate::limits::BODIES_IN_FLIGHT_BYTES_MAX;
+use crate::limits::{APPEND_QUEUE_RECORDS, BODIES_IN_FLIGHT_BYTES_MAX};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Clone, Debug, Default)]
-pub struct InFlight {
-    bytes: Arc<AtomicUsize>,
+pub struct InFlight(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 /// Gives its bytes back on every path, a client that hangs up included.
 #[derive(Debug)]
 pub struct Permit {
-    bytes: Arc<AtomicUsize>,
-    held: usize,
+    all: Arc<Held>,
+    bytes: usize,
 }
 
 impl InFlight {
     /// Decides before the body is read; `None` is a 503.
     pub fn acquire(&self, bytes: usize) -> Option<Permit> {
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
         let mut permit = Permit {
-            bytes: Arc::clone(&self.bytes),
-            held: 0,
+            all: Arc::clone(&self.0),
+            bytes: 0,
         };
         permit.grow(bytes).then_some(permit)
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// More than half of what may be under way is: from here on one probe has its share of it.
+    pub fn is_crowded(&self) -> bool {
+        self.bytes() > BODIES_IN_FLIGHT_BYTES_MAX / 2
+            || self.0.requests.load(Ordering::Relaxed) > APPEND_QUEUE_RECORDS / 2
     }
 }
 
@@ -36,13 +48,14 @@ impl Permit {
     #[must_use]
     pub fn grow(&mut self, bytes: usize) -> bool {
         let taken = self
+            .all
             .bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
                 held.checked_add(bytes)
                     .filter(|held| *held <= BODIES_IN_FLIGHT_BYTES_MAX)
             });
         if taken.is_ok() {
-            self.held += bytes;
+            self.bytes += bytes;
         }
         taken.is_ok()
     }
@@ -50,7 +63,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.bytes.fetch_sub(self.held, Ordering::Relaxed);
+        self.all.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -65,7 +79,22 @@ mod tests {
         assert!(in_flight.acquire(2).is_none());
         assert!(all.grow(1));
         assert!(!all.grow(1));
+        assert!(in_flight.is_crowded());
         drop(all);
         assert_eq!(in_flight.bytes(), 0);
+        assert!(!in_flight.is_crowded());
+    }
+
+    #[test]
+    fn many_small_requests_are_a_crowd_too() {
+        let in_flight = InFlight::default();
+        let permits: Vec<_> = (0..APPEND_QUEUE_RECORDS / 2)
+            .map(|_| in_flight.acquire(1).unwrap())
+            .collect();
+        assert!(!in_flight.is_crowded());
+        let one_more = in_flight.acquire(1);
+        assert!(in_flight.is_crowded());
+        drop((permits, one_more));
+        assert!(!in_flight.is_crowded());
     }
 }

@@ -21,6 +21,6 @@ mod service;
 pub use batch_ids::BatchIds;
 pub use head::{Ack, Admitted, ForwardedFor, Origin, Refusal, RequestHead, Route};
 pub use in_flight::{InFlight, Permit};
-pub use rate::{Policy, Quota, RateLimiter, Report, Sharing};
+pub use rate::{OverLimit, Policy, Quota, RateLimiter, Report, Sharing, UnderWay};
 pub use reply::{Reply, render_reject};
 pub use service::{Admit, Waits};

@@ -3,7 +3,7 @@
 use super::batch_ids::{BatchIds, Seen};
 use super::head::{self, Ack, Admitted, Origin, Refusal, RequestHead, Route};
 use super::in_flight::InFlight;
-use super::rate::{Quota, RateLimiter};
+use super::rate::{OverLimit, Quota, RateLimiter};
 use super::reply::{Reply, render_reject};
 use crate::auth::{Authorizer, Denied, Memo, Principal, Signed};
 use crate::copy::CommitWatch;
@@ -251,16 +251,13 @@ impl Admit {
         let parsed = parsed
             .inspect_err(|reject| counters.reject_samples(reject.errors.len(), &reject.errors))?;
         check_nodes(&admitted.principal, &parsed)?;
+        // Held until the answer.
+        let mut _under_way = None;
         if let Some(probe) = parsed.first_node() {
-            let (told, taken) = self.rate.take(probe);
+            let crowded = self.in_flight.is_crowded();
+            let (told, taken) = self.rate.take(probe, body.len(), crowded);
             *quota = Some(told);
-            taken.map_err(|wait| {
-                Reject::new(
-                    ErrorCode::RateLimited,
-                    "this probe sends more than its quota",
-                )
-                .retry_after(wait)
-            })?;
+            _under_way = Some(taken.map_err(|over| over_limit(counters, over))?);
         }
         let (record, data) = record_of(admitted, trace_id, body_hash, now, &parsed);
         let pending = self
@@ -345,6 +342,20 @@ fn record_of(
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
     (bytes, data)
+}
+
+fn over_limit(counters: &IngestCounters, over: OverLimit) -> Reject {
+    let (message, wait) = match over {
+        OverLimit::Quota(wait) => ("this probe sends more than its quota", wait),
+        OverLimit::Share(wait) => {
+            counters.refused_by_share.add(1);
+            (
+                "the engine is overloaded, and this probe has its share of it",
+                wait,
+            )
+        }
+    };
+    Reject::new(ErrorCode::RateLimited, message).retry_after(wait)
 }
 
 fn refused(refused: Refused) -> Reject {

@@ -59,6 +59,8 @@ pub struct IngestCounters {
     pub samples_received: Counter,
     /// Samples refused one by one, in bodies that were read.
     pub samples_rejected: Counter,
+    /// Requests refused because their probe has its share of an overloaded instance.
+    pub refused_by_share: Counter,
     /// Requests refused, by HTTP status.
     pub refused: [Counter; REFUSED_STATUS.len()],
     /// The same, by error code.

@@ -16,18 +16,23 @@
 //! engine counts for itself, and what it admitted then is forgiven, not collected, once Redis is back.
 
 mod rule;
+mod share;
 mod sharing;
 mod strangers;
 
 pub use rule::Quota;
+pub use share::{OverLimit, UnderWay};
 pub use sharing::{Policy, Report, Sharing};
 
 use crate::admit::head::Origin;
 use crate::config::{RateLimit, TrustedProxies};
+use crate::limits::PROBE_SHARE;
 use crate::model::NodeKey;
 use rule::Rule;
+use share::Held;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use strangers::Strangers;
@@ -37,14 +42,19 @@ const SHARDS: usize = 64;
 const SHARD_BUCKETS_SWEEP: usize = 4_096;
 /// A fleet whose secret was changed may knock for a while.
 const STRANGER_BURST_S: f64 = 50.0;
+const SHARE: f64 = PROBE_SHARE as f64;
 
 #[derive(Debug)]
 pub struct RateLimiter {
     epoch: Instant,
     sharing: Sharing,
-    global: Mutex<u64>,
+    /// What the instance admitted, and what it was offered.
+    global: AtomicU64,
+    offered: AtomicU64,
     global_rule: Rule,
     probe_rule: Rule,
+    /// Of one probe while the instance is overloaded.
+    share_rule: Rule,
     probes: Vec<Mutex<Shard>>,
     proxies: TrustedProxies,
     strangers: Strangers,
@@ -69,6 +79,9 @@ struct Bucket {
     unreported_since_ns: u64,
     /// Is in the shard's list.
     is_listed: bool,
+    /// By this engine's share rule.
+    share_empty_at_ns: u64,
+    held: Held,
 }
 
 impl RateLimiter {
@@ -76,10 +89,12 @@ impl RateLimiter {
         Self {
             epoch: Instant::now(),
             sharing,
-            global: Mutex::default(),
+            global: AtomicU64::new(0),
+            offered: AtomicU64::new(0),
             // A second's worth may come at once: arrivals are not even.
             global_rule: Rule::new(limits.global_rate, limits.global_rate),
             probe_rule: Rule::new(limits.ingest_rate, limits.ingest_burst),
+            share_rule: Rule::new(limits.global_rate / SHARE, limits.global_rate / SHARE),
             probes: (0..SHARDS).map(|_| Mutex::default()).collect(),
             proxies,
             strangers: Strangers::new(
@@ -103,14 +118,20 @@ impl RateLimiter {
     /// One request of the instance; `Err` is how long to wait.
     pub fn take_global(&self) -> Result<(), Duration> {
         let now_ns = self.now_ns();
-        let mut empty_at_ns = self.global.lock().unwrap_or_else(PoisonError::into_inner);
-        *empty_at_ns = self.global_rule.after_one(*empty_at_ns, now_ns)?;
-        Ok(())
+        self.offered(now_ns);
+        let mut wait = Duration::ZERO;
+        let taken = self
+            .global
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |empty_at_ns| {
+                let moved = self.global_rule.after_one(empty_at_ns, now_ns);
+                moved.inspect_err(|too_long| wait = *too_long).ok()
+            });
+        taken.map(drop).map_err(|_| wait)
     }
 
     /// What an answer tells whose probe is not known: the instance's own limit.
     pub fn instance_quota(&self) -> Quota {
-        let empty_at_ns = *self.global.lock().unwrap_or_else(PoisonError::into_inner);
+        let empty_at_ns = self.global.load(Ordering::Relaxed);
         let policy = self.sharing.policy();
         self.global_rule.quota(empty_at_ns, self.now_ns(), policy)
     }
@@ -127,12 +148,29 @@ impl RateLimiter {
         (client, quota, taken)
     }
 
-    /// One request of the probe; `Err` is how long to wait. The quota is told either way.
-    pub fn take(&self, probe: NodeKey) -> (Quota, Result<(), Duration>) {
-        self.take_at(probe, self.now_ns())
+    /// One request of the probe, of so many bytes. `crowded`: so much is under way that shares count. The
+    /// quota is told either way.
+    pub fn take(
+        &self,
+        probe: NodeKey,
+        bytes: usize,
+        crowded: bool,
+    ) -> (Quota, Result<UnderWay<'_>, OverLimit>) {
+        let told = self.take_at(probe, bytes, crowded, self.now_ns());
+        if told.1.is_err() {
+            self.give_back();
+        }
+        told
     }
 
-    fn take_at(&self, probe: NodeKey, now_ns: u64) -> (Quota, Result<(), Duration>) {
+    fn take_at(
+        &self,
+        probe: NodeKey,
+        bytes: usize,
+        crowded: bool,
+        now_ns: u64,
+    ) -> (Quota, Result<UnderWay<'_>, OverLimit>) {
+        let overloaded = self.is_overloaded(now_ns);
         let mut shard = self.shard(probe);
         if shard.buckets.len() >= SHARD_BUCKETS_SWEEP && !shard.buckets.contains_key(&probe) {
             shard.sweep(now_ns);
@@ -143,8 +181,20 @@ impl RateLimiter {
         } = &mut *shard;
         let bucket = buckets.entry(probe).or_default();
         let taken = self.probe_rule.after_one(bucket.joint_empty_at_ns, now_ns);
-        if let Ok(joint) = taken {
-            bucket.joint_empty_at_ns = joint;
+        let taken = taken.map_err(OverLimit::Quota).and_then(|joint_ns| {
+            if crowded {
+                bucket.held.check(bytes)?;
+            }
+            let share = self.share_rule.after_one(bucket.share_empty_at_ns, now_ns);
+            match share {
+                Err(wait) if overloaded => Err(OverLimit::Share(wait)),
+                // What was taken before the overload counts, and no debt is made of it.
+                share => Ok((joint_ns, share.unwrap_or(bucket.share_empty_at_ns))),
+            }
+        });
+        if let Ok((joint_ns, share_ns)) = taken {
+            bucket.joint_empty_at_ns = joint_ns;
+            bucket.share_empty_at_ns = share_ns;
             bucket.own_empty_at_ns = self.probe_rule.moved(bucket.own_empty_at_ns, now_ns, 1);
             if bucket.unreported == 0 {
                 bucket.unreported_since_ns = now_ns;
@@ -160,14 +210,15 @@ impl RateLimiter {
         let quota = self
             .probe_rule
             .quota(bucket.joint_empty_at_ns, now_ns, policy);
-        (quota, taken.map(drop))
+        let under_way = taken.map(|_| self.under_way(&mut shard, probe, bytes));
+        (quota, under_way)
     }
 }
 
 impl Shard {
     fn sweep(&mut self, now_ns: u64) {
         self.buckets
-            .retain(|_, bucket| bucket.joint_empty_at_ns > now_ns);
+            .retain(|_, bucket| bucket.joint_empty_at_ns > now_ns || bucket.held.requests > 0);
         let buckets = &self.buckets;
         self.unreported.retain(|probe| buckets.contains_key(probe));
     }
