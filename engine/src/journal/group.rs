@@ -37,10 +37,14 @@ pub(super) struct Place {
 
 impl Place {
     fn checksum(self, group: &[u8]) -> u32 {
+        crc32c::crc32c_append(self.checksum_start(group), &group[8..])
+    }
+
+    /// Over what comes before the checksum.
+    fn checksum_start(self, group: &[u8]) -> u32 {
         let seed = crc32c::crc32c(self.journal.0.as_bytes());
         let seed = crc32c::crc32c_append(seed, &self.segment.to_le_bytes());
-        let seed = crc32c::crc32c_append(seed, &group[0..4]);
-        crc32c::crc32c_append(seed, &group[8..])
+        crc32c::crc32c_append(seed, &group[0..4])
     }
 }
 
@@ -73,24 +77,91 @@ pub(super) fn group_bytes(content: usize) -> usize {
     (HEADER_BYTES + content).next_multiple_of(ALIGN)
 }
 
-/// Builds a group in one buffer, which is also the one that its readers get.
-pub(super) fn encode<'a>(
-    records: impl Iterator<Item = &'a [u8]> + Clone,
+/// A group ready to be written: its bytes, part after part, and its records among them.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) parts: Vec<Bytes>,
+    pub(super) bytes: usize,
+    pub(super) records: Vec<Bytes>,
+}
+
+/// A record of this size is written from where it lies. To copy it and to fault the pages of the
+/// copy in took as long as its checksum did; below, one more part costs more than the copy. In
+/// tests nearly every record is large, so that they see parts.
+const IN_PLACE_BYTES: usize = if cfg!(test) { 64 } else { 16 * 1024 };
+
+/// Builds a group of one buffer and its large records; both are also what its readers get.
+pub(super) fn encode(
+    records: impl Iterator<Item = Vec<u8>>,
     samples: u32,
     seq: GroupSeq,
     sealed_at: UnixMicros,
     place: Place,
-) -> Bytes {
-    let content = records.clone().map(record_bytes).sum();
-    let mut bytes = Vec::with_capacity(group_bytes(content));
-    bytes.resize(HEADER_BYTES, 0);
-    let mut count = 0_u32;
+) -> Encoded {
+    let mut frame = vec![0; HEADER_BYTES];
+    // Of each record: where it ends in the frame, and its bytes when they are not in there.
+    let mut ends: Vec<(usize, Option<Bytes>)> = Vec::with_capacity(records.size_hint().0);
+    let mut in_place = 0;
     for record in records {
-        bytes.extend_from_slice(&narrow(record.len()).to_le_bytes());
-        bytes.extend_from_slice(record);
-        count += 1;
+        frame.extend_from_slice(&narrow(record.len()).to_le_bytes());
+        if record.len() >= IN_PLACE_BYTES {
+            in_place += record.len();
+            ends.push((frame.len(), Some(Bytes::from(record))));
+        } else {
+            frame.extend_from_slice(&record);
+            ends.push((frame.len(), None));
+        }
     }
-    finish(bytes, KIND_RECORDS, (seq, count, samples), sealed_at, place)
+    let bytes = (frame.len() + in_place)
+        .next_multiple_of(ALIGN)
+        .max(GROUP_BYTES_MIN);
+    frame.resize(bytes - in_place, 0);
+    let count = narrow(ends.len());
+    put_head(
+        &mut frame,
+        bytes,
+        KIND_RECORDS,
+        (seq, count, samples),
+        sealed_at,
+        place,
+    );
+    let mut crc = place.checksum_start(&frame);
+    let mut at = 8;
+    for (end, record) in &ends {
+        if let Some(record) = record {
+            crc = crc32c::crc32c_append(crc, &frame[at..*end]);
+            crc = crc32c::crc32c_append(crc, record);
+            at = *end;
+        }
+    }
+    crc = crc32c::crc32c_append(crc, &frame[at..]);
+    frame[4..8].copy_from_slice(&crc.to_le_bytes());
+    assemble(&Bytes::from(frame), bytes, ends)
+}
+
+/// The frame cut where the large records belong.
+fn assemble(frame: &Bytes, bytes: usize, ends: Vec<(usize, Option<Bytes>)>) -> Encoded {
+    let (mut parts, mut records) = (Vec::new(), Vec::with_capacity(ends.len()));
+    let (mut record_at, mut part_at) = (HEADER_BYTES, 0);
+    for (end, record) in ends {
+        if let Some(record) = record {
+            parts.push(frame.slice(part_at..end));
+            parts.push(record.clone());
+            part_at = end;
+            records.push(record);
+        } else {
+            records.push(frame.slice(record_at + RECORD_PREFIX_BYTES..end));
+        }
+        record_at = end;
+    }
+    if part_at < frame.len() {
+        parts.push(frame.slice(part_at..));
+    }
+    Encoded {
+        parts,
+        bytes,
+        records,
+    }
 }
 
 pub(super) fn encode_gap(
@@ -101,29 +172,32 @@ pub(super) fn encode_gap(
 ) -> Bytes {
     let mut bytes = vec![0; HEADER_BYTES];
     bytes.extend_from_slice(&through.0.to_le_bytes());
-    finish(bytes, KIND_GAP, (from, 0, 0), sealed_at, place)
+    let len = bytes.len();
+    put_head(&mut bytes, len, KIND_GAP, (from, 0, 0), sealed_at, place);
+    let crc = place.checksum(&bytes);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    Bytes::from(bytes)
 }
 
-fn finish(
-    mut bytes: Vec<u8>,
+const _: () = assert!(HEADER_BYTES + 8 == GROUP_BYTES_MIN);
+
+/// All of the header but the checksum.
+fn put_head(
+    head: &mut [u8],
+    group_bytes: usize,
     kind: u32,
     (seq, records, samples): (GroupSeq, u32, u32),
     sealed_at: UnixMicros,
     place: Place,
-) -> Bytes {
-    bytes.resize(bytes.len().next_multiple_of(ALIGN).max(GROUP_BYTES_MIN), 0);
-    let len = narrow(bytes.len());
-    bytes[0..4].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&len.to_le_bytes());
-    bytes[12..16].copy_from_slice(&kind.to_le_bytes());
-    bytes[16..24].copy_from_slice(&seq.0.to_le_bytes());
-    bytes[24..28].copy_from_slice(&records.to_le_bytes());
-    bytes[28..32].copy_from_slice(&samples.to_le_bytes());
-    bytes[32..40].copy_from_slice(&sealed_at.0.to_le_bytes());
-    bytes[40..48].copy_from_slice(&place.segment.to_le_bytes());
-    let crc = place.checksum(&bytes);
-    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-    Bytes::from(bytes)
+) {
+    head[0..4].copy_from_slice(&MAGIC);
+    head[8..12].copy_from_slice(&narrow(group_bytes).to_le_bytes());
+    head[12..16].copy_from_slice(&kind.to_le_bytes());
+    head[16..24].copy_from_slice(&seq.0.to_le_bytes());
+    head[24..28].copy_from_slice(&records.to_le_bytes());
+    head[28..32].copy_from_slice(&samples.to_le_bytes());
+    head[32..40].copy_from_slice(&sealed_at.0.to_le_bytes());
+    head[40..48].copy_from_slice(&place.segment.to_le_bytes());
 }
 
 fn narrow(len: usize) -> u32 {
@@ -199,9 +273,42 @@ mod tests {
         segment: 4,
     };
 
+    fn whole(records: &[&[u8]], samples: u32, seq: u64, sealed_at: i64) -> Bytes {
+        let records = records.iter().map(|record| record.to_vec());
+        let (seq, sealed_at) = (GroupSeq(seq), UnixMicros(sealed_at));
+        let encoded = encode(records, samples, seq, sealed_at, PLACE);
+        let bytes = Bytes::from(encoded.parts.concat());
+        assert_eq!(bytes.len(), encoded.bytes);
+        let head = verify(&bytes, PLACE).unwrap();
+        assert_eq!(super::records(&bytes, &head).unwrap(), encoded.records);
+        bytes
+    }
+
     fn group() -> Bytes {
-        let records: [&[u8]; 3] = [b"one", b"", b"three"];
-        encode(records.into_iter(), 7, GroupSeq(9), UnixMicros(-5), PLACE)
+        whole(&[b"one", b"", b"three"], 7, 9, -5)
+    }
+
+    #[test]
+    fn large_records_stay_where_they_are_and_the_bytes_are_the_same() {
+        let large = [7; IN_PLACE_BYTES];
+        let larger = [9; IN_PLACE_BYTES + 3];
+        let sets: [&[&[u8]]; 6] = [
+            &[&large],
+            &[&larger, &large],
+            &[b"a", &larger, b"", b"b"],
+            &[&large, b"tail"],
+            &[b"head", &larger],
+            &[&larger, b"", &large, &larger, b"x"],
+        ];
+        for records in sets {
+            let group = whole(records, 1, 1, 0);
+            let head = verify(&group, PLACE).unwrap();
+            assert_eq!(super::records(&group, &head).unwrap(), records);
+        }
+        let owned = vec![7; IN_PLACE_BYTES];
+        let lies_at = owned.as_ptr();
+        let encoded = encode([owned].into_iter(), 1, GroupSeq(1), UnixMicros(0), PLACE);
+        assert_eq!(encoded.records[0].as_ptr(), lies_at);
     }
 
     #[test]
@@ -243,8 +350,7 @@ mod tests {
 
     #[test]
     fn the_smallest_groups_have_the_least_size() {
-        let empty: [&[u8]; 1] = [b""];
-        let group = encode(empty.into_iter(), 0, GroupSeq(1), UnixMicros(0), PLACE);
+        let group = whole(&[b""], 0, 1, 0);
         assert_eq!(group.len(), GROUP_BYTES_MIN);
         let gap = encode_gap(GroupSeq(3), GroupSeq(8), UnixMicros(0), PLACE);
         assert_eq!(gap.len(), GROUP_BYTES_MIN);

@@ -126,6 +126,8 @@ fn create(options: &Options, storage: &dyn Storage) -> Result<JournalId, OpenErr
     let name = segment::file_name(number);
     let make = || {
         let file = new_file(storage, SPARE_NAME, file_bytes)?;
+        // As the tidying thread does for every later one.
+        write_zeros(&*file, 0, file_bytes)?;
         write_all_at(&*file, &header.encode(), 0)?;
         file.sync()?;
         storage.rename(SPARE_NAME, &name)?;

@@ -3,10 +3,11 @@
 //! Promises the journal relies on, and nothing else: bytes written and synced stay; a name stays
 //! after `sync_dir`; `rename` is atomic; sectors written and not synced may each be there or not.
 
+use bytes::Bytes;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,12 @@ pub trait File: Debug + Send + Sync + 'static {
     fn preallocate(&self, bytes: u64) -> io::Result<()>;
     /// May write less than asked.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// The same for bytes that lie in parts, none of them empty; the least is to write of the first.
+    fn write_parts_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        parts
+            .first()
+            .map_or(Ok(0), |first| self.write_at(first, offset))
+    }
     /// May read less than asked; 0 at the end.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
     /// fdatasync.
@@ -56,6 +63,32 @@ pub(super) fn write_all_at(file: &dyn File, mut bytes: &[u8], mut offset: u64) -
     }
     Ok(())
 }
+
+/// Parts one after the other.
+pub(super) fn write_all_parts_at(
+    file: &dyn File,
+    parts: &[Bytes],
+    mut offset: u64,
+) -> io::Result<()> {
+    let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut left = &mut slices[..];
+    while !left.is_empty() {
+        let at_once = &left[..left.len().min(PARTS_MAX)];
+        match file.write_parts_at(at_once, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut left, written);
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Linux takes no more at once (`UIO_MAXIOV`).
+const PARTS_MAX: usize = 1024;
 
 /// Fills `into` or stops at the end of the file; the count says which.
 pub(super) fn read_full_at(file: &dyn File, into: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -189,6 +222,10 @@ impl File for DiskFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         FileExt::write_at(&self.0, bytes, offset)
+    }
+
+    fn write_parts_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::pwritev(&self.0, parts, offset)?)
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -7,7 +7,7 @@ use super::answers::{self, Answering, Answers};
 use super::error::is_no_space;
 use super::segment::{self, FIRST_GROUP_AT, Header};
 use super::shared::{Handed, SPARE_NAME, Segment, Shared};
-use super::storage::{File, write_all_at, write_zeros};
+use super::storage::{File, write_all_at, write_all_parts_at, write_zeros};
 use super::{CommitFailed, Group, group};
 use crate::failpoint::{self, Point};
 use crate::model::{GroupSeq, clock};
@@ -97,7 +97,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, entries: &[Entry], queued: usize) -> Result<Written, CommitFailed> {
+    fn write(&mut self, entries: &mut [Entry], queued: usize) -> Result<Written, CommitFailed> {
         let group_bytes = group::group_bytes(queued) as u64;
         self.make_room(group_bytes)?;
         let samples = entries
@@ -108,12 +108,16 @@ impl Writer {
             journal: self.shared.journal,
             segment: self.active.number,
         };
-        let records = entries.iter().map(|entry| &entry.record[..]);
-        let bytes = group::encode(records, samples, self.next_seq, sealed_at, place);
+        let records = entries
+            .iter_mut()
+            .map(|entry| std::mem::take(&mut entry.record));
+        let encoded = group::encode(records, samples, self.next_seq, sealed_at, place);
+        let bytes = encoded.bytes as u64;
         let began = Instant::now();
-        if let Err(error) = write_all_at(&*self.active.file, &bytes, self.active.offset) {
+        let (file, offset) = (&*self.active.file, self.active.offset);
+        if let Err(error) = write_all_parts_at(file, &encoded.parts, offset) {
             if !planted("half-write-left") {
-                self.active.dirty_to = Some(self.active.offset + bytes.len() as u64);
+                self.active.dirty_to = Some(offset + bytes);
             }
             return Err(self.fail("write a group", &error));
         }
@@ -131,14 +135,15 @@ impl Writer {
         }
         failpoint::pass(Point::GroupSynced);
         self.shared.stats.commit.record(began.elapsed());
-        self.active.offset += bytes.len() as u64;
+        self.active.offset += bytes;
         let seq = self.next_seq;
         self.next_seq = seq.next();
         let written = Written {
             seq,
             samples,
             sealed_at,
-            bytes,
+            bytes: encoded.bytes,
+            records: encoded.records,
         };
         self.count(&written, entries.len());
         Ok(written)
@@ -155,7 +160,7 @@ impl Writer {
             .fetch_add(u64::from(written.samples), Ordering::Relaxed);
         stats
             .bytes_written
-            .fetch_add(written.bytes.len() as u64, Ordering::Relaxed);
+            .fetch_add(written.bytes as u64, Ordering::Relaxed);
         self.shared.add_mark(written.seq, written.sealed_at);
         stats.durable_seq.store(written.seq.0, Ordering::Release);
     }
@@ -165,9 +170,9 @@ impl Writer {
             seq,
             samples,
             bytes,
+            records,
             ..
         } = written;
-        let records = group::records(&bytes, &group::head(&bytes)).expect("made by encode");
         let group = Group {
             seq,
             durable_at: Instant::now(),
@@ -185,7 +190,7 @@ impl Writer {
                     segment,
                     end,
                 },
-                bytes.len(),
+                bytes,
             )
             .is_err()
         {
@@ -356,7 +361,8 @@ struct Written {
     seq: GroupSeq,
     samples: u32,
     sealed_at: UnixMicros,
-    bytes: Bytes,
+    bytes: usize,
+    records: Vec<Bytes>,
 }
 
 enum Wait {
