@@ -39,6 +39,8 @@ pub mod copy;
 
 pub mod publish;
 
+pub mod registry;
+
 pub mod query;
 
 pub mod coordination;

@@ -1,6 +1,6 @@
 //! Secrets go in by every way there is, good and bad; nothing that comes out holds one.
 
-use crate::support::client::{exchange, sample};
+use crate::support::client::{Answer, exchange, sample};
 use crate::support::{Stack, await_that};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -11,6 +11,9 @@ use std::time::Duration;
 const CURRENT: &str = "canary-current-5b1f7c0e9a2d4836bb";
 const PREVIOUS: &str = "canary-previous-0c4d8e2f6a1b3957cc";
 const SIGNS_KEYS: &str = "canary-keys-9f3e1d7c5b2a4860dd";
+const PASSWORD: &str = "canary-password-2e8b4d6f1a3c5970ee";
+/// Typed into the field for the name; it could be somebody's name.
+const IN_THE_NAME: &str = "canary-in-the-name-7b5d3f1e9c2a";
 /// A secret with a slip of the hand is nearly the secret.
 const WRONG: &str = "canary-current-5b1f7c0e9a2d4836bx";
 const BATCH: &str = "018f0000-0000-7000-8000-00000000000c";
@@ -88,6 +91,91 @@ fn use_token(stack: &Stack, token: &str, seen: &mut Seen) -> Result<()> {
     Ok(())
 }
 
+/// One request of the engine's own page.
+fn ask(stack: &Stack, target: &str, fields: &str, body: &str) -> Result<Answer> {
+    let request = format!(
+        "{target} HTTP/1.1\r\nHost: e\r\nSec-Fetch-Site: same-origin\r\n{fields}\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(&stack.engine, request.as_bytes())
+}
+
+fn login(stack: &Stack, name: &str, password: &str) -> Result<Answer> {
+    let body = serde_json::json!({"name": name, "password": password});
+    ask(stack, "POST /api/auth/login", "", &body.to_string())
+}
+
+/// The field that sends back the cookies of an answer, and what is secret in them.
+fn cookies(answer: &Answer) -> Result<(String, Vec<String>)> {
+    ensure!(answer.status == 200, "{answer:?}");
+    let (mut pairs, mut secrets) = (Vec::new(), Vec::new());
+    for line in answer.head.lines() {
+        let field = line.to_ascii_lowercase();
+        let Some(value) = field.strip_prefix("set-cookie: ") else {
+            continue;
+        };
+        let pair = value.split(';').next().context("a cookie")?;
+        secrets.push(pair.rsplit('.').next().context("a token")?.to_owned());
+        pairs.push(pair.to_owned());
+    }
+    Ok((format!("Cookie: {}\r\n", pairs.join("; ")), secrets))
+}
+
+/// Signing in, right and wrong, and going on; answers the secrets that were given. Answers that give
+/// tokens are not searched; their tokens are searched for.
+fn people(stack: &Stack, seen: &mut Seen) -> Result<Vec<String>> {
+    let engine = &stack.engine;
+    let add = ["user", "add", "ama", "--role", "ADMIN"];
+    let added = engine.command_with_input(&add, PASSWORD.as_bytes())?;
+    ensure!(added.status.success(), "{added:?}");
+    seen.take("user add", [added.stdout, added.stderr].concat());
+    let passwd = ["user", "passwd", "ama"];
+    let short = engine.command_with_input(&passwd, &PASSWORD.as_bytes()[..11])?;
+    seen.take("user passwd", short.stderr);
+
+    let (first, mut secrets) = cookies(&login(stack, "ama", PASSWORD)?)?;
+    let (second, more) = cookies(&ask(stack, "POST /api/auth/refresh", &first, "")?)?;
+    secrets.extend(more);
+    // Users may not be known in the first moment.
+    await_that("the list of users", || {
+        Ok(ask(stack, "GET /api/auth/me", &second, "")?.status == 200)
+    })?;
+    let with = |password: &str, role: &str| {
+        format!("{{\"name\":\"x\",\"password\":\"{password}\",\"role\":\"{role}\"}}")
+    };
+    for (target, fields, body) in [
+        ("POST /api/users", &second, with(PASSWORD, "VIEWER")),
+        ("POST /api/users", &second, with(PASSWORD, "VIEWER")),
+        ("POST /api/users", &second, with(&PASSWORD[..8], PASSWORD)),
+        ("POST /api/users", &second, format!("{PASSWORD}{{")),
+        ("PATCH /api/users/x", &second, with(PASSWORD, "OPERATOR")),
+        ("GET /api/users", &second, String::new()),
+        ("GET /api/audit", &second, String::new()),
+        ("GET /api/auth/me", &second, String::new()),
+        ("GET /api/nodes", &first, String::new()),
+        ("POST /api/auth/logout", &second, String::new()),
+        ("POST /api/auth/refresh", &second, String::new()),
+        ("POST /api/auth/refresh", &first, String::new()),
+        ("GET /api/nodes", &second, String::new()),
+    ] {
+        let answer = ask(stack, target, fields, &body)?;
+        ensure!(answer.status < 500, "{target}: {answer:?}");
+        seen.take(target, [answer.head.as_bytes(), &answer.body].concat());
+    }
+    for (name, password) in [
+        ("ama", "no password of anybody"),
+        (IN_THE_NAME, PASSWORD),
+        (PASSWORD, ""),
+    ] {
+        let answer = login(stack, name, password)?;
+        ensure!(answer.status == 401, "{answer:?}");
+        seen.take("login", [answer.head.as_bytes(), &answer.body].concat());
+    }
+    secrets.extend([PASSWORD.to_owned(), IN_THE_NAME.to_owned()]);
+    Ok(secrets)
+}
+
 #[test]
 fn no_secret_is_found_in_what_comes_out() -> Result<()> {
     let mut stack = Stack::with(&[
@@ -112,6 +200,7 @@ fn no_secret_is_found_in_what_comes_out() -> Result<()> {
     ] {
         use_token(&stack, token, &mut seen)?;
     }
+    let of_people = people(&stack, &mut seen)?;
     await_that("the sample", || Ok(stack.rows()? == 1))?;
     for arguments in [&["check-config"][..], &["key", "list"], &["--help"]] {
         let output = stack.engine.command(arguments)?;
@@ -140,8 +229,11 @@ fn no_secret_is_found_in_what_comes_out() -> Result<()> {
 
     // The search itself must be able to find something.
     ensure!(seen.find("Queued 1 metrics").is_some() && seen.find("probe_keys").is_some());
+    ensure!(seen.find("login.failed").is_some());
     let database = &stack.database.password;
-    for secret in [CURRENT, PREVIOUS, SIGNS_KEYS, WRONG, signature, database] {
+    let of_people = of_people.iter().map(String::as_str);
+    let others = [CURRENT, PREVIOUS, SIGNS_KEYS, WRONG, signature, database];
+    for secret in others.into_iter().chain(of_people) {
         ensure!(secret.len() >= 16, "too short to be searched for");
         if let Some(place) = seen.find(secret) {
             anyhow::bail!("{secret} is in {place}");

@@ -230,6 +230,7 @@ mod tests {
     use super::*;
     use crate::auth::keys::ProbeKey;
     use crate::config::{Secret, load};
+    use fiber_contract::access::Role;
     use hyper::header::HeaderValue;
     use uuid::Uuid;
 
@@ -371,5 +372,82 @@ mod tests {
                 "two fields"
             );
         }
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name_and_two_are_none() {
+        let read = |fields: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(COOKIE, HeaderValue::from_static(field));
+            }
+            cookie(&headers, "fiber_access").map(|found| found.map(str::to_owned))
+        };
+        for (fields, expect) in [
+            (&["fiber_access=x"][..], Some("x")),
+            (&["a=b; fiber_access=x=y ; c"], Some("x=y")),
+            (&["a=b", "fiber_access=x"], Some("x")),
+            (&["xfiber_access=x; fiber_access2=y; fiber_access"], None),
+            (&["fiber_access="], None),
+            (&["a=fiber_access=x"], None),
+            (&[], None),
+        ] {
+            assert_eq!(read(fields), Ok(expect.map(str::to_owned)), "{fields:?}");
+        }
+        for two in [
+            &["fiber_access=x; fiber_access=x"][..],
+            &["fiber_access=x", "fiber_access="],
+        ] {
+            assert_eq!(read(two), Err(Denied::Unknown), "{two:?}");
+        }
+    }
+
+    #[test]
+    fn a_users_token_is_bearer_or_cookie_and_no_other_token_is_a_cookie() {
+        let authorizer = authorizer("dev");
+        let (keys, known) = authorizer.users();
+        let access = Access {
+            user_id: Uuid::from_u128(1),
+            session_id: Uuid::from_u128(2),
+            epoch: 1,
+            expires_at: UnixMicros(UnixMicros::now().0 + 60_000_000),
+        };
+        let expired = Access {
+            expires_at: UnixMicros(UnixMicros::now().0 - 1),
+            ..access
+        };
+        let asks = |name: &'static str, value: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_str(&value).unwrap());
+            authorizer.asker(&headers)
+        };
+        let bearer = |token: &str| asks("authorization", format!("Bearer {token}"));
+        let cookie = |token: &str| asks("cookie", format!("fiber_access={token}"));
+        let good = keys.sign(&access);
+        assert_eq!(bearer(&good), Err(Denied::Unchecked), "no list yet");
+        known.pretend(access.user_id, "ama", Role::Operator);
+        let ama = Principal::User {
+            name: "ama".to_owned(),
+            role: Role::Operator,
+        };
+        assert_eq!((bearer(&good), cookie(&good)), (Ok(ama.clone()), Ok(ama)));
+        let key = KeySecrets::new(&Secret::new(KEY_SECRET), None).sign(&ProbeKey {
+            id: Uuid::from_u128(1),
+            node_id: "a".to_owned(),
+            expires_at: None,
+        });
+        authorizer.revoked().add([].into());
+        assert!(bearer(&key).is_ok() && bearer(SECRET).is_ok());
+        // In development too: a token that is wrong is not overlooked.
+        for bad in [
+            SECRET,
+            key.as_str(),
+            &keys.sign(&expired),
+            "x",
+            &good[..good.len() - 1],
+        ] {
+            assert_eq!(cookie(bad), Err(Denied::Unknown), "{bad}");
+        }
+        assert_eq!(bearer(&keys.sign(&expired)), Err(Denied::Unknown));
     }
 }

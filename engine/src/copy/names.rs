@@ -22,6 +22,7 @@ const SERIES_MAX: usize = 1_000_000;
 /// Any number that the keys are not made with: two hashes of a name then differ independently.
 const FINGERPRINT_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// What an operator pinned is the operator's word. A sample newer than a retirement ends that.
 const UPSERT_NODES: &str = "INSERT INTO nodes AS n (node_key, node_id, country, region, city, lat,
         lng, expected_interval_s, tags, first_seen, last_seen)
     SELECT k, id, country, region, city, lat, lng, interval_s,
@@ -31,11 +32,18 @@ const UPSERT_NODES: &str = "INSERT INTO nodes AS n (node_key, node_id, country, 
                 $7::float8[], $8::float4[], $9::text[], $10::timestamptz[], $11::timestamptz[])
          AS u (k, id, country, region, city, lat, lng, interval_s, tags, first_seen, last_seen)
     ON CONFLICT (node_key) DO UPDATE SET
-        country = excluded.country, region = excluded.region,
-        city = COALESCE(excluded.city, n.city),
-        lat = COALESCE(excluded.lat, n.lat), lng = COALESCE(excluded.lng, n.lng),
-        expected_interval_s = COALESCE(excluded.expected_interval_s, n.expected_interval_s),
-        tags = CASE WHEN excluded.tags = '{}' THEN n.tags ELSE excluded.tags END,
+        country = CASE WHEN 'country' = ANY (n.pinned) THEN n.country ELSE excluded.country END,
+        region = CASE WHEN 'region' = ANY (n.pinned) THEN n.region ELSE excluded.region END,
+        city = CASE WHEN 'city' = ANY (n.pinned) THEN n.city
+            ELSE COALESCE(excluded.city, n.city) END,
+        lat = CASE WHEN 'lat' = ANY (n.pinned) THEN n.lat ELSE COALESCE(excluded.lat, n.lat) END,
+        lng = CASE WHEN 'lng' = ANY (n.pinned) THEN n.lng ELSE COALESCE(excluded.lng, n.lng) END,
+        expected_interval_s = CASE WHEN 'expected_interval_s' = ANY (n.pinned)
+            THEN n.expected_interval_s
+            ELSE COALESCE(excluded.expected_interval_s, n.expected_interval_s) END,
+        tags = CASE WHEN excluded.tags = '{}' OR 'tags' = ANY (n.pinned) THEN n.tags
+            ELSE excluded.tags END,
+        retired_at = CASE WHEN excluded.last_seen > n.retired_at THEN NULL ELSE n.retired_at END,
         first_seen = LEAST(n.first_seen, excluded.first_seen),
         last_seen = GREATEST(n.last_seen, excluded.last_seen)
     WHERE n.node_id = excluded.node_id
@@ -52,7 +60,8 @@ const COUNT_SERIES: &str = "SELECT node_key, count(*) FROM series
     WHERE node_key = ANY($1) GROUP BY node_key";
 
 const TOUCH_NODES: &str = "UPDATE nodes AS n SET first_seen = LEAST(n.first_seen, u.first_seen),
-        last_seen = GREATEST(n.last_seen, u.last_seen)
+        last_seen = GREATEST(n.last_seen, u.last_seen),
+        retired_at = CASE WHEN u.last_seen > n.retired_at THEN NULL ELSE n.retired_at END
     FROM UNNEST($1::int8[], $2::timestamptz[], $3::timestamptz[])
          AS u (node_key, first_seen, last_seen)
     WHERE n.node_key = u.node_key";

@@ -42,7 +42,7 @@ macro_rules! delete_from {
 /// Days kept, and the deletion. Receipts go with the raw samples that they are about; the account
 /// stays as long as the longest rollup. `quarantine` is not here: it holds samples that were
 /// acknowledged and are nowhere else, so a person decides.
-const AGES: [(i64, &str); 7] = [
+const AGES: [(i64, &str); 8] = [
     (30, delete_from!("rollup_1m", "bucket")),
     (90, delete_from!("rollup_1h", "bucket")),
     (365, delete_from!("rollup_1d", "bucket")),
@@ -53,6 +53,8 @@ const AGES: [(i64, &str); 7] = [
     (90, delete_from!("duplicate_conflicts", "at")),
     (365, delete_from!("ledger_hourly", "hour")),
     (365, delete_from!("refusals_hourly", "hour")),
+    // Ended or run out; their refresh tokens go with them.
+    (1, delete_from!("login_sessions", "expires_at")),
 ];
 
 /// Community edition only; the other editions keep rows as they are. The order of the segments is

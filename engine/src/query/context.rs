@@ -15,6 +15,7 @@ use crate::auth::{Authorizer, Denied, Principal};
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::limits::LIVE_SUBSCRIBERS_MAX;
+use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Accounts, Metrics};
 use deadpool_postgres::Pool;
@@ -73,6 +74,7 @@ pub struct Context {
     pub(crate) parts: Parts,
     pub(crate) people: People,
     pub(crate) keys: KeyStore,
+    pub(crate) registry: Registry,
     pub(crate) cors: Cors,
     pub(crate) description: Description,
     pub(crate) started_at: UnixMicros,
@@ -86,6 +88,7 @@ impl Context {
         let people = People::new(&parts.config, access_keys.clone(), Arc::clone(known));
         Arc::new(Self {
             keys: KeyStore::with(&parts.config, people.leases().clone()),
+            registry: Registry::new(people.leases().clone()),
             people,
             cors: Cors::new(&parts.config.cors_origins),
             description: Description::default(),

@@ -2,6 +2,7 @@
 
 use crate::auth::people;
 use crate::auth::{Denied, keys};
+use crate::registry;
 use fiber_contract::ErrorCode;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) enum Error {
     People(people::Error),
     #[error(transparent)]
     Keys(keys::Error),
+    #[error(transparent)]
+    Registry(registry::Error),
     #[error("the body is not the JSON that belongs here: {0}")]
     BadJson(String),
     #[error("the body ended early")]
@@ -92,6 +95,7 @@ impl Error {
             Self::ForeignPage => ErrorCode::Forbidden,
             Self::People(error) => of_people(error),
             Self::Keys(error) => of_keys(error),
+            Self::Registry(error) => of_registry(error),
             Self::Expectation => ErrorCode::ExpectationFailed,
             Self::Parameter { .. } => ErrorCode::InvalidMetric,
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
@@ -135,6 +139,26 @@ const fn of_keys(error: &keys::Error) -> ErrorCode {
         E::NoSecret | E::TwoLive { .. } => ErrorCode::Conflict,
         E::Unknown(_) => ErrorCode::NotFound,
         E::Deadline | E::Database(_) => ErrorCode::Overloaded,
+    }
+}
+
+const fn of_registry(error: &registry::Error) -> ErrorCode {
+    use registry::Error as E;
+    match error {
+        E::Field { .. } => ErrorCode::InvalidMetric,
+        E::NoNode(_) => ErrorCode::NotFound,
+        E::Exists(_) => ErrorCode::Conflict,
+        E::Deadline | E::Database(_) => ErrorCode::Overloaded,
+    }
+}
+
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::Database(cause) => Self::Database(cause.into()),
+            registry::Error::Deadline => Self::Database(DatabaseError::Deadline),
+            other => Self::Registry(other),
+        }
     }
 }
 

@@ -44,6 +44,8 @@ mod users;
 mod write_deadline;
 
 pub use connection::serve_connection;
+pub(crate) use error::DatabaseError;
+
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
 pub use ingest::{IngestReply, IngestRequest, IngestService, ReadBody};

@@ -91,7 +91,8 @@ impl Route<'_> {
     pub(crate) const fn allow(self) -> &'static str {
         match self {
             Self::Ingest(_) | Self::Heartbeat | Self::Login | Self::Refresh | Self::Logout => WRITE,
-            Self::Users | Self::Keys => READ_AND_ADD,
+            Self::Users | Self::Keys | Self::Nodes => READ_AND_ADD,
+            Self::Node { .. } => "GET, HEAD, PATCH, DELETE",
             Self::User { .. } => "PATCH, DELETE",
             Self::Key { .. } => "DELETE",
             _ => READ,
@@ -110,7 +111,6 @@ impl Route<'_> {
             | Self::Login
             | Self::Refresh
             | Self::Logout
-            | Self::Me
             | Self::Ingest(_) => None,
             Self::Users | Self::User { .. } | Self::Keys | Self::Key { .. } | Self::Audit => {
                 Some(Role::Admin)
@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(
             written,
             [
+                "/api/nodes",
                 "/api/probe/heartbeat",
                 "/api/auth/login",
                 "/api/auth/refresh",
@@ -266,7 +267,6 @@ mod tests {
                 "/api/auth/login",
                 "/api/auth/refresh",
                 "/api/auth/logout",
-                "/api/auth/me",
                 "/api/push",
                 "/api/ingest"
             ]

@@ -79,8 +79,11 @@ async fn dispatch(
         Route::Scrape => Ok(scrape::answer(context)),
         Route::Live if request.method() == Method::HEAD => Ok(live::head()),
         Route::Live => live::stream(context, request.headers(), &Params::parse(uri.query())?),
+        Route::Nodes if request.method() == Method::POST => {
+            nodes::add(context, request, &actor).await
+        }
         Route::Nodes => nodes::list(context),
-        Route::Node { encoded_id } => nodes::one(context, encoded_id),
+        Route::Node { encoded_id } => nodes::node(context, encoded_id, request, &actor).await,
         Route::Series => series::answer(context, &Params::parse(uri.query())?).await,
         Route::Ledger => ledger::page(context, &Params::parse(uri.query())?).await,
         Route::Batch { id } => receipt::one(context, id).await,

@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "V0008__batch_answers.sql",
     9 "V0009__probe_keys.sql",
     10 "V0010__people.sql",
+    11 "V0011__node_edits.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";

@@ -2,6 +2,7 @@
 
 mod audit;
 mod hostile;
+mod nodes;
 mod rights;
 mod sessions;
 mod users;
@@ -24,9 +25,6 @@ fn stack() -> Result<Stack> {
 
 fn with_users(env: &[(&str, &str)]) -> Result<Stack> {
     let stack = Stack::with(env)?;
-    await_that("the tables", || {
-        Ok(stack.sql("SELECT to_regclass('audit_head') IS NOT NULL")? == "t")
-    })?;
     // Tokens of users count from the first list on.
     add(&stack.engine, "root", "ADMIN")?;
     await_that("the list of users", || {

@@ -21,7 +21,7 @@ enum Least {
 use Least::{Admin, Open, Operator, Viewer};
 
 /// A route that is not here fails the test, and so does one that is here and not there.
-const TABLE: [(&str, &str, Least); 47] = [
+const TABLE: [(&str, &str, Least); 50] = [
     ("GET", "/api/status", Open),
     ("HEAD", "/api/status", Open),
     ("GET", "/api/openapi.json", Open),
@@ -53,6 +53,9 @@ const TABLE: [(&str, &str, Least); 47] = [
     ("HEAD", "/api/nodes", Viewer),
     ("GET", "/api/nodes/{id}", Viewer),
     ("HEAD", "/api/nodes/{id}", Viewer),
+    ("POST", "/api/nodes", Operator),
+    ("PATCH", "/api/nodes/{id}", Operator),
+    ("DELETE", "/api/nodes/{id}", Operator),
     ("GET", "/api/federation/status", Viewer),
     ("HEAD", "/api/federation/status", Viewer),
     ("GET", "/api/live", Viewer),

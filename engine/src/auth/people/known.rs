@@ -14,6 +14,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Before the first list nobody can use a token: a new database has its tables in a moment.
+const SOON: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(3);
 
 const USERS: &str = "SELECT user_id, name, role, disabled, epoch FROM users";
@@ -48,6 +50,11 @@ impl Known {
         self.generation.load(Ordering::Acquire)
     }
 
+    fn is_read(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.is_some()
+    }
+
     /// Who a token stands for, by what is known now. Its expiry is not judged here.
     pub(crate) fn judge(&self, access: &Access) -> Result<(String, Role), Denied> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -78,6 +85,20 @@ impl Known {
         });
     }
 
+    /// As if a list with this user in it had been read.
+    #[cfg(test)]
+    pub(in crate::auth) fn pretend(&self, user_id: Uuid, name: &str, role: Role) {
+        let standing = Standing {
+            name: name.to_owned(),
+            role,
+            disabled: false,
+            epoch: 1,
+        };
+        let mut state = State::default();
+        state.users.insert(user_id, standing);
+        assert!(self.replace(state, self.generation()));
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state.as_mut() {
@@ -106,6 +127,7 @@ pub(crate) async fn watch(known: Arc<Known>, database: tokio_postgres::Config, s
     let mut session = None;
     while !shutdown.is_asked() {
         let generation = known.generation();
+        // Something was changed while it was read; the next answer holds it.
         let mut again = false;
         match tokio::time::timeout(DEADLINE, read(&mut session, &database)).await {
             Ok(Ok(state)) => again = !known.replace(state, generation),
@@ -115,9 +137,8 @@ pub(crate) async fn watch(known: Arc<Known>, database: tokio_postgres::Config, s
             }
             Err(_) => session = None,
         }
-        // Something was changed meanwhile; the next answer holds it.
-        let pause = if again {
-            Duration::from_millis(50)
+        let pause = if again || !known.is_read() {
+            SOON
         } else {
             INTERVAL
         };

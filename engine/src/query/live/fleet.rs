@@ -3,10 +3,11 @@
 use super::node::{Difference, Node};
 use crate::model::NodeKey;
 use crate::publish::notify::{Committed, NodeRegistration, NodeSamples, StoredSample};
+use crate::registry::Edit;
 use fiber_contract::live::NodeChange;
 use fiber_contract::node::SPARK_POINTS;
 use fiber_contract::{NodeState, NodeView, UnixMicros};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
@@ -15,6 +16,9 @@ pub(super) struct Fleet {
     by_id: BTreeMap<String, NodeKey>,
     /// Samples came of a node that is not here: another engine registered it.
     strangers: bool,
+    /// Nodes that operators changed and took out since the last tick.
+    edited: BTreeSet<NodeKey>,
+    removed: BTreeSet<String>,
 }
 
 /// What was committed since the last tick. Bounded by the window of each node, however large a
@@ -54,8 +58,9 @@ impl Pending {
 pub(super) struct Loaded {
     pub(super) node_key: NodeKey,
     pub(super) registration: NodeRegistration,
-    pub(super) first_seen: UnixMicros,
-    pub(super) last_seen: UnixMicros,
+    pub(super) pinned: Vec<String>,
+    pub(super) first_seen: Option<UnixMicros>,
+    pub(super) last_seen: Option<UnixMicros>,
     pub(super) samples: Vec<StoredSample>,
 }
 
@@ -64,6 +69,7 @@ pub(super) struct Loaded {
 pub(super) struct Changes {
     pub(super) nodes: Vec<NodeChange>,
     pub(super) whole: Vec<NodeView>,
+    pub(super) removed: Vec<String>,
 }
 
 impl Fleet {
@@ -74,7 +80,10 @@ impl Fleet {
         pending: &mut Pending,
         loaded: Vec<Loaded>,
     ) -> Changes {
-        let mut differences: HashMap<NodeKey, Difference> = HashMap::new();
+        let edited = std::mem::take(&mut self.edited).into_iter();
+        let mut differences: HashMap<NodeKey, Difference> = edited
+            .map(|node_key| (node_key, Difference::Whole))
+            .collect();
         for node in loaded {
             differences.insert(node.node_key, Difference::Whole);
             self.merge_loaded(&node);
@@ -95,7 +104,10 @@ impl Fleet {
             let difference = self.fold(node_key, registered.as_deref(), &samples);
             differences.insert(node_key, known.and(difference));
         }
-        let mut changes = Changes::default();
+        let mut changes = Changes {
+            removed: std::mem::take(&mut self.removed).into_iter().collect(),
+            ..Changes::default()
+        };
         for (node_key, node) in &mut self.nodes {
             let turned = node.judge(now);
             match differences
@@ -137,6 +149,42 @@ impl Fleet {
         }
     }
 
+    /// Takes an operator's word. Once more changes nothing.
+    pub(super) fn edit(&mut self, edit: &Edit, now: UnixMicros) {
+        let Edit {
+            node_key,
+            registration,
+            pinned,
+            ..
+        } = edit;
+        if edit.retired {
+            if self.nodes.remove(node_key).is_some() {
+                self.by_id.remove(&registration.node_id);
+                self.edited.remove(node_key);
+                self.removed.insert(registration.node_id.clone());
+            }
+            return;
+        }
+        let mut difference = Difference::None;
+        if !self.nodes.contains_key(node_key) {
+            difference = self.introduce(*node_key, registration);
+            // What it sent before comes with the next load.
+            self.strangers |= edit.last_seen.is_some();
+        }
+        if let Some(node) = self.nodes.get_mut(node_key) {
+            difference = difference.and(node.edit(registration, pinned));
+            edit.first_seen
+                .into_iter()
+                .for_each(|at| node.seen_first(at));
+            edit.last_seen.into_iter().for_each(|at| node.seen_last(at));
+            node.judge(now);
+        }
+        if difference != Difference::None {
+            self.edited.insert(*node_key);
+            self.removed.remove(&registration.node_id);
+        }
+    }
+
     pub(super) fn take_strangers(&mut self) -> bool {
         std::mem::take(&mut self.strangers)
     }
@@ -152,9 +200,16 @@ impl Fleet {
             self.introduce(loaded.node_key, &loaded.registration);
         }
         if let Some(node) = self.nodes.get_mut(&loaded.node_key) {
+            node.edit(&loaded.registration, &loaded.pinned);
             node.absorb(&loaded.samples);
-            node.seen_first(loaded.first_seen);
-            node.seen_last(loaded.last_seen);
+            loaded
+                .first_seen
+                .into_iter()
+                .for_each(|at| node.seen_first(at));
+            loaded
+                .last_seen
+                .into_iter()
+                .for_each(|at| node.seen_last(at));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::fleet::{Changes, Fleet, Loaded, Pending};
 use super::ring::{EventId, Ring};
 use crate::limits::LIVE_RING_TICKS;
+use crate::registry::Edit;
 use bytes::Bytes;
 use fiber_contract::live::{EVENT_CHANGE, EVENT_SNAPSHOT, LiveChange, LiveSnapshot, LiveTotals};
 use fiber_contract::{NodeState, NodeView, UnixMicros};
@@ -79,6 +80,13 @@ impl Hub {
         self.ticks.receiver_count()
     }
 
+    /// Shows what an operator said, in lists at once and in streams with the next tick.
+    pub(crate) fn edit(&self, edit: &Edit) {
+        let mut state = self.lock();
+        state.fleet.edit(edit, UnixMicros::now());
+        state.snapshot = None;
+    }
+
     /// One tick: folds in, publishes. Quiet ticks, where nothing moved, are left out unless
     /// `even_if_quiet`.
     pub(super) fn tick(
@@ -101,7 +109,7 @@ impl Hub {
             now,
             nodes: changes.nodes,
             added: changes.whole,
-            removed: Vec::new(),
+            removed: changes.removed,
             totals,
         };
         let event = state.ring.push(|id| frame(EVENT_CHANGE, id, &change));

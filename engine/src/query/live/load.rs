@@ -17,10 +17,10 @@ const PAGE_NODES: i64 = 500;
 
 const NODES: &str = "
     SELECT n.node_key, n.node_id, n.country, n.region, n.city, n.lat, n.lng,
-           n.first_seen, n.last_seen, n.expected_interval_s, n.tags,
+           n.first_seen, n.last_seen, n.expected_interval_s, n.tags, n.pinned,
            (SELECT count(*) FROM series s WHERE s.node_key = n.node_key) AS series_count
     FROM nodes n
-    WHERE n.node_key > $1
+    WHERE n.node_key > $1 AND n.retired_at IS NULL
     ORDER BY n.node_key
     LIMIT $2";
 
@@ -89,10 +89,17 @@ fn node(row: &Row) -> Result<Loaded, tokio_postgres::Error> {
             },
             series_count: u32::try_from(series_count).unwrap_or(u32::MAX),
         },
-        first_seen: instant(row, "first_seen")?,
-        last_seen: instant(row, "last_seen")?,
+        pinned: row.try_get("pinned")?,
+        first_seen: seen(row, "first_seen")?,
+        last_seen: seen(row, "last_seen")?,
         samples: Vec::new(),
     })
+}
+
+/// `None` for a node that an operator added and that has not sent yet.
+fn seen(row: &Row, name: &str) -> Result<Option<UnixMicros>, tokio_postgres::Error> {
+    let seen: Option<PgInstant> = row.try_get(name)?;
+    Ok(seen.map(|instant| instant.0))
 }
 
 fn instant(row: &Row, name: &str) -> Result<UnixMicros, tokio_postgres::Error> {

@@ -12,6 +12,8 @@ pub(super) struct Node {
     view: NodeView,
     /// What the node said about its rhythm; otherwise its samples show it.
     told_interval_s: Option<f64>,
+    /// Columns that hold an operator's word.
+    pinned: Vec<String>,
     /// Oldest first, at most `SPARK_POINTS`.
     window: VecDeque<StoredSample>,
 }
@@ -62,6 +64,7 @@ impl Node {
         let mut node = Self {
             view,
             told_interval_s: None,
+            pinned: Vec::new(),
             window: VecDeque::new(),
         };
         node.register(registration);
@@ -72,8 +75,39 @@ impl Node {
         &self.view
     }
 
-    /// Members that were not sent keep what was known.
+    /// The node's own word. Members that were not sent keep what was known, and so do those that an
+    /// operator set.
     pub(super) fn register(&mut self, registration: &NodeRegistration) -> Difference {
+        if self.pinned.is_empty() {
+            return self.take(registration);
+        }
+        let mut own = registration.clone();
+        for column in &self.pinned {
+            match column.as_str() {
+                "country" => own.country.clone_from(&self.view.country),
+                "region" => own.region.clone_from(&self.view.region),
+                "city" => own.place.city = None,
+                "lat" => own.place.lat = None,
+                "lng" => own.place.lng = None,
+                "expected_interval_s" => own.place.interval_s = None,
+                "tags" => own.place.tags = None,
+                _ => {}
+            }
+        }
+        self.take(&own)
+    }
+
+    /// As it is in the table, where the operator's word is.
+    pub(super) fn edit(
+        &mut self,
+        registration: &NodeRegistration,
+        pinned: &[String],
+    ) -> Difference {
+        self.pinned = pinned.to_vec();
+        self.take(registration)
+    }
+
+    fn take(&mut self, registration: &NodeRegistration) -> Difference {
         let place = &registration.place;
         let view = &mut self.view;
         let before = (view.clone(), self.told_interval_s);
@@ -356,6 +390,37 @@ mod tests {
         assert_eq!(node.register(&told), Difference::Whole);
         assert_eq!(node.register(&told), Difference::None);
         assert!((node.view().interval_s - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_an_operator_pinned_is_not_taken_from_the_node() {
+        let told = |country: &str, city: &str| NodeRegistration {
+            node_id: "a".to_owned(),
+            country: country.to_owned(),
+            region: "Accra".to_owned(),
+            place: fiber_contract::sample::Metadata {
+                city: Some(city.to_owned()),
+                interval_s: Some(5.0),
+                ..fiber_contract::sample::Metadata::default()
+            },
+            series_count: 1,
+        };
+        let mut node = node();
+        let pinned = ["country".to_owned(), "expected_interval_s".to_owned()];
+        let mut edit = told("TG", "Lome");
+        edit.place.interval_s = Some(60.0);
+        assert_eq!(node.edit(&edit, &pinned), Difference::Whole);
+        assert_eq!(node.edit(&edit, &pinned), Difference::None, "once more");
+        assert_eq!(node.register(&told("GH", "Accra")), Difference::Whole);
+        let view = node.view();
+        assert_eq!(
+            (view.country.as_str(), view.city.as_deref()),
+            ("TG", Some("Accra"))
+        );
+        assert!((view.interval_s - 60.0).abs() < 1e-9);
+        node.edit(&edit, &[]);
+        node.register(&told("GH", "Accra"));
+        assert_eq!(node.view().country, "GH");
     }
 
     #[test]

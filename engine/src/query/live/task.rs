@@ -6,6 +6,7 @@ use super::load::load;
 use crate::limits::LIVE_TICK;
 use crate::publish::notify::CommittedReceiver;
 use crate::query::Reading;
+use crate::registry::edited_since;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Accounts;
 use deadpool_postgres::Pool;
@@ -30,6 +31,8 @@ pub struct Sources {
 /// alive: well inside the 45 s after which the dashboard opens another.
 const QUIET_MAX: Duration = Duration::from_secs(10);
 const LOAD_RETRY: Duration = Duration::from_secs(1);
+/// An edit is read again for so long: a replica may be behind, and transactions end out of order.
+const EDITS_OVERLAP_MICROS: i64 = 60_000_000;
 /// Nodes that another engine registered are loaded, but not more often than this.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,6 +48,7 @@ pub async fn run(hub: Hub, mut sources: Sources, shutdown: Shutdown) {
     let mut loading = Some(Box::pin(load_until_it_works(sources.pool.clone())));
     let mut loaded_at = Instant::now();
     let mut loaded: Vec<Loaded> = Vec::new();
+    let mut edits = Edits::new(hub.clone(), sources.pool.clone());
     let mut open = true;
     loop {
         tokio::select! {
@@ -72,8 +76,42 @@ pub async fn run(hub: Hub, mut sources: Sources, shutdown: Shutdown) {
                     loading = Some(Box::pin(load_until_it_works(sources.pool.clone())));
                 }
             }
+            () = edits.look() => {}
             () = shutdown.asked() => return,
         }
+    }
+}
+
+/// Looks for what operators changed on other engines.
+struct Edits {
+    hub: Hub,
+    pool: Pool,
+    since: UnixMicros,
+    next: tokio::time::Instant,
+}
+
+impl Edits {
+    fn new(hub: Hub, pool: Pool) -> Self {
+        Self {
+            hub,
+            pool,
+            since: UnixMicros(UnixMicros::now().0 - EDITS_OVERLAP_MICROS),
+            next: tokio::time::Instant::now() + RELOAD_EVERY,
+        }
+    }
+
+    /// May be dropped at any point: what was not taken is asked for again.
+    async fn look(&mut self) {
+        tokio::time::sleep_until(self.next).await;
+        if let Ok(edits) = edited_since(&self.pool, self.since).await {
+            for edit in &edits {
+                self.hub.edit(edit);
+            }
+            if let Some(newest) = edits.last().and_then(|edit| edit.edited_at) {
+                self.since = self.since.max(UnixMicros(newest.0 - EDITS_OVERLAP_MICROS));
+            }
+        }
+        self.next = tokio::time::Instant::now() + RELOAD_EVERY;
     }
 }
 

@@ -11,6 +11,7 @@ use fiber_contract::ingest::IngestAnswer;
 use fiber_contract::limits::{
     INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, QUERY_ROWS_MAX, SERIES_POINTS_MAX,
 };
+use fiber_contract::node::{ChangeNode, NewNode};
 use fiber_contract::query::{Answer, RawSample, SeriesAnswer};
 use fiber_contract::sample::{Batch, Sample};
 use fiber_contract::status::Status;
@@ -148,10 +149,8 @@ pub(super) fn of(route: Route<'_>) -> Vec<Operation> {
         Route::Cluster => vec![cluster()],
         Route::Ledger => vec![ledger()],
         Route::Batch { .. } => vec![batch()],
-        Route::Nodes => vec![Operation::get::<Vec<NodeView>>(
-            "The fleet with its live state.",
-        )],
-        Route::Node { .. } => vec![node()],
+        Route::Nodes => nodes(),
+        Route::Node { .. } => node(),
         Route::Live => vec![live()],
         Route::Federation => vec![Operation::get::<FederationStatus>(
             "Where probes push, as they said last; after 90 s of silence it is unknown.",
@@ -313,10 +312,32 @@ fn batch() -> Operation {
         .errors(&[ErrorCode::NotFound, DATABASE])
 }
 
-fn node() -> Operation {
-    Operation::get::<NodeView>("One node with its live state.")
-        .param("path", "id", "the node's name", node_id)
-        .errors(&[ErrorCode::NotFound])
+fn nodes() -> Vec<Operation> {
+    let add = "Adds a node before its first sample, or brings a deleted one back.";
+    vec![
+        Operation::get::<Vec<NodeView>>("The fleet with its live state."),
+        posting::<NodeView>(add, 201)
+            .body::<NewNode>()
+            .errors(&CHANGES),
+    ]
+}
+
+fn node() -> Vec<Operation> {
+    let change = "Corrects what the node says of itself: a value counts from now on, `null` lets the \
+                  node's own word count again.";
+    let delete = "Takes a node out of the fleet. Its samples stay; a newer one brings it back.";
+    let named = |operation: Operation| {
+        operation
+            .param("path", "id", "the node's name", node_id)
+            .errors(&[ErrorCode::NotFound])
+    };
+    let content = Content::Json(of_type::<Answer<NodeView>>);
+    let patch = Operation::new("PATCH", change, 200, content).body::<ChangeNode>();
+    vec![
+        named(Operation::get::<NodeView>("One node with its live state.")),
+        named(patch).errors(&[ErrorCode::UnsupportedMedia, DATABASE]),
+        named(Operation::new("DELETE", delete, 204, Content::Nothing)).errors(&[DATABASE]),
+    ]
 }
 
 fn live() -> Operation {
