@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// All settings are environment variables (a file /run/secrets/<lower case name> wins over one; a
 /// secret may also be in the file that <NAME>_FILE names): FEDERATION_SECRET and DB_PASS are
 /// required; FEDERATION_SECRET_PREVIOUS is accepted too while probes change over; API_KEY_SECRET
-/// (and API_KEY_SECRET_PREVIOUS) signs keys of single probes; JWT_PUBLIC_KEY (PEM, RSA or P-256),
+/// (and API_KEY_SECRET_PREVIOUS) signs keys of single probes and tokens of people; JWT_PUBLIC_KEY (PEM, RSA or P-256),
 /// JWT_ISSUER and JWT_AUDIENCE (fiberstack) let in tokens of an issuer; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
 /// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
 /// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,

@@ -14,7 +14,7 @@ use fiber_contract::UnixMicros;
 use fiber_contract::access::{ACCESS_COOKIE, Login, Me, REFRESH_COOKIE, Role, Session};
 use fiber_contract::query::Meta;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, SET_COOKIE};
+use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use hyper::{Request, Response};
 use std::net::SocketAddr;
 
@@ -144,6 +144,6 @@ fn give(context: &Context, response: &mut Response<Body>, name: &str, token: &st
 }
 
 /// Whether an error of these routes means that the browser's cookies are worth nothing.
-pub(super) fn ends_session(error: &Error, headers: &HeaderMap) -> bool {
-    matches!(error, Error::People(people::Error::Ended)) && !headers.contains_key(AUTHORIZATION)
+pub(super) const fn ends_session(error: &Error) -> bool {
+    matches!(error, Error::People(people::Error::Ended))
 }

@@ -17,7 +17,7 @@ use crate::audit::Actor;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::model::TraceId;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::{Method, Request, Response, Version};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -37,12 +37,12 @@ pub(super) async fn handle(
         respond::mark(&trace_id, &mut response);
         return Ok(response);
     }
-    let headers = request.headers().clone();
+    let has_token = request.headers().contains_key(AUTHORIZATION);
     let mut response = match dispatch(request, peer, &context, &trace_id).await {
         Ok(response) => response,
         Err(error) => {
             let mut response = respond::error(&error, &trace_id);
-            if auth::ends_session(&error, &headers) {
+            if !has_token && auth::ends_session(&error) {
                 auth::forget(&context, &mut response);
             }
             response

@@ -93,10 +93,10 @@ fn add_admin(launch: &Launch, settings: &Settings) -> Result<()> {
         .stderr(Stdio::piped())
         .spawn()
         .context("run fiber-engine user add")?;
-    let stdin = child.stdin.take();
-    stdin
-        .context("its standard input")?
-        .write_all(password.as_bytes())?;
+    let mut stdin = child.stdin.take().context("its standard input")?;
+    // One that ended before it read says why by itself.
+    let written = stdin.write_all(password.as_bytes());
+    drop(stdin);
     let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!(
@@ -105,7 +105,7 @@ fn add_admin(launch: &Launch, settings: &Settings) -> Result<()> {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(())
+    written.context("give the password to fiber-engine user add")
 }
 
 fn await_ready(url: &str, running: Option<&Running>) -> Result<()> {
