@@ -124,9 +124,10 @@ fn Absolute() -> impl IntoView {
                     <input type="datetime-local" step="1" node_ref=to
                         prop:value=move || value(|domain| domain.to)/>
                 </label>
-                <span class="absolute-zone">
-                    {move || if prefs.zone.get() == Zone::Utc { "UTC" } else { "local time" }}
-                </span>
+                <button type="button" class="button" title="Times in local time or UTC"
+                    on:click=move |_| prefs.other_zone()>
+                    {move || if prefs.zone.get() == Zone::Utc { "In UTC" } else { "In local time" }}
+                </button>
                 <button type="submit" class="button">"Show"</button>
                 {move || wrong.get().then(|| view! {
                     <p class="absolute-wrong" role="alert">

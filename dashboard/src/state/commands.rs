@@ -157,7 +157,8 @@ fn score(text: &str, title: &str, also: &str) -> Option<u32> {
     let mut total = 0;
     for word in text.split_whitespace() {
         let starts = |name: &str| {
-            name.split(|sign: char| !sign.is_alphanumeric())
+            // Umlauts are letters; what parts words is ASCII.
+            name.split(|sign: char| sign.is_ascii() && !sign.is_ascii_alphanumeric())
                 .any(|part| part.starts_with(word))
         };
         total += if title.starts_with(word) {

@@ -18,6 +18,8 @@ use std::time::Duration;
 const NODE: &str = "frames-01";
 const POINTS: i64 = 3_600;
 const REDRAWS: usize = 40;
+/// On the page of a node.
+const CHARTS: usize = 5;
 const FLEET_PROBES: u32 = 1_000;
 const FLEET_RATE: u32 = 2_000;
 const WATCHED: Duration = Duration::from_secs(20);
@@ -25,21 +27,22 @@ const REDRAW_MAX_MS: f64 = 4.0;
 const BUSY_MAX_PCT: f64 = 30.0;
 
 /// Before the page's own script: every series is asked for by the second, and every callback of an
-/// animation frame is timed, with and without the raster that the canvas puts off until it is read.
+/// animation frame, which draws one chart, is timed, with and without the raster that the canvas
+/// puts off until it is read.
 const HOOKS: &str = r"
 window.frames = [];
 const fetched = window.fetch;
 window.fetch = (url, ...rest) => fetched(
-    String(url).replace('step=auto', 'step=1s').replace('sketch=true', 'sketch=false'), ...rest);
+    String(url).replace(/step=\w+/, 'step=1s').replace('sketch=true', 'sketch=false'), ...rest);
 const asked = window.requestAnimationFrame;
+let [stamp, chart] = [0, 0];
 window.requestAnimationFrame = (call) => asked((at) => {
+    if (at !== stamp) [stamp, chart] = [at, 0];
     const start = performance.now();
     call(at);
     const drawn = performance.now();
-    for (const canvas of document.querySelectorAll('canvas')) {
-        canvas.getContext('2d').getImageData(0, 0, 1, 1);
-    }
-    window.frames.push([drawn - start, performance.now() - drawn]);
+    document.querySelectorAll('canvas')[chart++]?.getContext('2d').getImageData(0, 0, 1, 1);
+    window.frames.push([at, drawn - start, performance.now() - start]);
 });";
 
 /// Counts the events of the live stream without a second one.
@@ -101,30 +104,39 @@ fn redraw() -> Result<Option<String>> {
         }
         browser.eval("return window.frames").await
     })?;
-    let pairs: Vec<(f64, f64)> = frames
+    let mut each: Vec<(f64, f64, f64)> = frames
         .as_array()
         .context("a list")?
         .iter()
-        .map(|pair| {
-            let of = |at: usize| pair[at].as_f64().unwrap_or_default();
-            (of(0), of(1))
+        .map(|timed| {
+            let of = |at: usize| timed[at].as_f64().unwrap_or_default();
+            (of(0), of(1), of(2))
         })
         .collect();
-    ensure!(pairs.len() >= REDRAWS, "only {} redraws", pairs.len());
-    let script = spread(pairs.iter().map(|pair| pair.0).collect());
-    let whole = spread(pairs.iter().map(|pair| pair.0 + pair.1).collect());
-    println!(
-        "redraw of one chart of {POINTS} points, {} redraws: script {:.2} ms median, {:.2} p95, {:.2} most; \
-         with raster {:.2} median, {:.2} p95",
-        pairs.len(),
-        script.0,
-        script.1,
-        script.2,
-        whole.0,
-        whole.1,
+    each.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // The charts of one frame together, and of those the one that took longest.
+    let (mut script, mut whole, mut heaviest) = (Vec::new(), Vec::new(), Vec::new());
+    for frame in each.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
+        if frame.len() >= CHARTS {
+            script.push(frame.iter().map(|one| one.1).sum());
+            whole.push(frame.iter().map(|one| one.2).sum());
+            heaviest.push(frame.iter().map(|one| one.2).fold(0.0, f64::max));
+        }
+    }
+    ensure!(
+        whole.len() >= REDRAWS / 2,
+        "only {} whole redraws",
+        whole.len()
     );
-    let missed = whole.0 > REDRAW_MAX_MS;
-    Ok(missed.then(|| format!("a redraw takes {:.2} ms", whole.0)))
+    let (count, script, whole, heaviest) =
+        (whole.len(), spread(script), spread(whole), spread(heaviest));
+    println!(
+        "{count} redraws of {CHARTS} charts over {POINTS} points. The heaviest chart, with raster: {:.2} ms median, \
+         {:.2} p95, {:.2} most. All of them: {:.2} median, {:.2} p95; of it script {:.2}",
+        heaviest.0, heaviest.1, heaviest.2, whole.0, whole.1, script.0,
+    );
+    let missed = heaviest.0 > REDRAW_MAX_MS;
+    Ok(missed.then(|| format!("a redraw takes {:.2} ms", heaviest.0)))
 }
 
 /// Median, 95th percentile and most.
