@@ -29,6 +29,7 @@ mod ledger;
 pub mod live;
 mod nodes;
 mod openapi;
+mod packed;
 mod params;
 mod raw;
 mod receipt;

@@ -6,6 +6,7 @@ use super::error::Error;
 use super::ingest;
 use super::live;
 use super::openapi;
+use super::packed;
 use super::params::Params;
 use super::respond::{self, Body};
 use super::router::{Route, resolve};
@@ -38,6 +39,10 @@ pub(super) async fn handle(
         return Ok(response);
     }
     let has_token = request.headers().contains_key(AUTHORIZATION);
+    let (method, packs) = (
+        request.method().clone(),
+        packed::is_taken(request.headers()),
+    );
     let mut response = match dispatch(request, peer, &context, &trace_id).await {
         Ok(response) => response,
         Err(error) => {
@@ -48,6 +53,7 @@ pub(super) async fn handle(
             response
         }
     };
+    packed::pack(&method, packs, &mut response);
     cors::mark(&context.cors, origin, &mut response);
     respond::mark(&trace_id, &mut response);
     Ok(response)

@@ -1,7 +1,7 @@
 //! Content codings, and what Accept-Encoding says about them.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(in crate::query) enum Encoding {
     Plain,
     Br,
     Gzip,
@@ -9,7 +9,7 @@ pub(super) enum Encoding {
 
 impl Encoding {
     /// As in Content-Encoding; `None` for the file as it is.
-    pub(super) const fn name(self) -> Option<&'static str> {
+    pub(in crate::query) const fn name(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::Br => Some("br"),
@@ -18,7 +18,7 @@ impl Encoding {
     }
 
     /// The coding's own weight decides, else that of `*`, else no.
-    pub(super) fn is_accepted(self, accept: &str) -> bool {
+    pub(in crate::query) fn is_accepted(self, accept: &str) -> bool {
         let Some(name) = self.name() else { return true };
         let weight = |wanted: &str| {
             accept.split(',').find_map(|item| {

@@ -9,13 +9,13 @@ mod encoding;
 mod load;
 mod path;
 
+pub(super) use encoding::Encoding;
 pub use load::LoadError;
 pub(crate) use load::base64;
 
 use super::error::Error;
 use super::respond::{Body, whole};
 use bytes::Bytes;
-use encoding::Encoding;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG,
     HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_FRAME_OPTIONS,

@@ -3,8 +3,8 @@
 use super::fleet::{Changes, Fleet, Loaded, Pending};
 use super::ring::{EventId, Ring};
 use crate::limits::LIVE_RING_TICKS;
+use crate::query::packed::Event;
 use crate::registry::Edit;
-use bytes::Bytes;
 use fiber_contract::live::{EVENT_CHANGE, EVENT_SNAPSHOT, LiveChange, LiveSnapshot, LiveTotals};
 use fiber_contract::{NodeState, NodeView, UnixMicros};
 use serde::Serialize;
@@ -15,25 +15,25 @@ use tokio::sync::broadcast;
 #[derive(Clone, Debug)]
 pub struct Hub {
     state: Arc<Mutex<State>>,
-    ticks: broadcast::Sender<Bytes>,
+    ticks: broadcast::Sender<Event>,
 }
 
 #[derive(Debug)]
 struct State {
     fleet: Fleet,
-    ring: Ring,
+    ring: Ring<Event>,
     totals: LiveTotals,
     now: UnixMicros,
     /// The snapshot after the newest tick, once somebody asked for it: a crowd that reconnects
     /// costs one.
-    snapshot: Option<(EventId, Bytes)>,
+    snapshot: Option<(EventId, Event)>,
 }
 
 /// What a browser gets first, and where the rest comes from.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) first: Vec<Bytes>,
-    pub(super) rest: broadcast::Receiver<Bytes>,
+    pub(super) first: Vec<Event>,
+    pub(super) rest: broadcast::Receiver<Event>,
 }
 
 /// Ticks that a browser may lag behind; the bytes are shared, so this costs nothing per browser.
@@ -141,28 +141,28 @@ impl Hub {
 }
 
 impl State {
-    fn snapshot(&mut self) -> Bytes {
+    fn snapshot(&mut self) -> Event {
         let newest = self.ring.newest();
-        if let Some((_, bytes)) = self.snapshot.as_ref().filter(|(id, _)| *id == newest) {
-            return bytes.clone();
+        if let Some((_, event)) = self.snapshot.as_ref().filter(|(id, _)| *id == newest) {
+            return event.clone();
         }
         let snapshot = LiveSnapshot {
             now: self.now,
             nodes: self.fleet.views(),
             totals: self.totals,
         };
-        let bytes = frame(EVENT_SNAPSHOT, newest, &snapshot);
-        self.snapshot = Some((newest, bytes.clone()));
-        bytes
+        let event = frame(EVENT_SNAPSHOT, newest, &snapshot);
+        self.snapshot = Some((newest, event.clone()));
+        event
     }
 }
 
 /// One event of the stream. JSON has no line breaks, so one data line holds it.
-fn frame<T: Serialize>(event: &str, id: EventId, data: &T) -> Bytes {
+fn frame<T: Serialize>(event: &str, id: EventId, data: &T) -> Event {
     let mut out = format!("event: {event}\nid: {id}\ndata: ").into_bytes();
     if let Err(error) = serde_json::to_writer(&mut out, data) {
         tracing::error!(%error, event, "serialise a live event");
     }
     out.extend_from_slice(b"\n\n");
-    out.into()
+    Event::new(out.into())
 }

@@ -1,6 +1,5 @@
 //! The last ticks, for browsers that come back.
 
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -30,15 +29,15 @@ impl fmt::Display for EventId {
 
 /// Ticks without a hole, the newest last.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(super) struct Ring<T> {
     run: u64,
     /// Of the newest event; 0 before the first.
     tick: u64,
     keep: usize,
-    events: VecDeque<Bytes>,
+    events: VecDeque<T>,
 }
 
-impl Ring {
+impl<T: Clone> Ring<T> {
     pub(super) fn new(run: u64, keep: usize) -> Self {
         Self {
             run,
@@ -56,7 +55,7 @@ impl Ring {
     }
 
     /// Adds the event that `make` writes for the next id.
-    pub(super) fn push(&mut self, make: impl FnOnce(EventId) -> Bytes) -> Bytes {
+    pub(super) fn push(&mut self, make: impl FnOnce(EventId) -> T) -> T {
         self.tick += 1;
         let event = make(self.newest());
         if self.events.len() == self.keep {
@@ -67,7 +66,7 @@ impl Ring {
     }
 
     /// Everything after `last`, or `None` when a part of it is gone or `last` is not ours.
-    pub(super) fn after(&self, last: EventId) -> Option<Vec<Bytes>> {
+    pub(super) fn after(&self, last: EventId) -> Option<Vec<T>> {
         if last.run != self.run || last.tick > self.tick {
             return None;
         }
@@ -81,17 +80,17 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn ring(ticks: u64) -> Ring {
+    fn ring(ticks: u64) -> Ring<String> {
         let mut ring = Ring::new(0xab, 3);
         for _ in 0..ticks {
-            ring.push(|id| Bytes::from(id.to_string()));
+            ring.push(|id| id.to_string());
         }
         ring
     }
 
     fn check(ticks: u64, last: &str, expect: Option<&[&str]>) {
         let found = EventId::parse(last).and_then(|last| ring(ticks).after(last));
-        let expect = expect.map(|ids| ids.iter().map(|id| Bytes::from((*id).to_owned())).collect());
+        let expect = expect.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
         assert_eq!(found, expect, "after {last} of {ticks}");
     }
 

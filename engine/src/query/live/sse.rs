@@ -7,11 +7,12 @@ use crate::auth::people::Access;
 use crate::limits::LIVE_HEARTBEAT;
 use crate::query::context::Context;
 use crate::query::error::Error;
+use crate::query::packed::{self, Event};
 use crate::query::params::Params;
 use crate::query::respond::{Body, whole};
 use crate::shutdown::Shutdown;
 use bytes::Bytes;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
@@ -52,15 +53,22 @@ pub(crate) fn stream(
     // One event under way; a browser that is slower than the ticks falls behind in the shared
     // channel and then gets a snapshot.
     let (chunks, body) = mpsc::channel(1);
+    let packed = packed::is_taken(headers);
     let feed = Feed {
         hub: context.live.clone(),
         authorizer: Arc::clone(&context.authorizer),
         access: context.authorizer.access(headers),
         chunks,
+        packed,
         _slot: slot,
     };
     tokio::spawn(feed.run(last, context.shutdown.clone()));
     let mut response = head();
+    if packed {
+        response
+            .headers_mut()
+            .insert(CONTENT_ENCODING, packed::GZIP);
+    }
     *response.body_mut() = Body::Stream(body);
     Ok(response)
 }
@@ -72,6 +80,7 @@ struct Feed {
     /// Of the user who watches, if it is one.
     access: Option<Access>,
     chunks: mpsc::Sender<Bytes>,
+    packed: bool,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -89,7 +98,10 @@ impl Feed {
 
     async fn follow(&self, last: Option<EventId>) -> Gone {
         let mut resume = last;
-        if let Err(gone) = self.send(RETRY).await {
+        if self.packed && self.chunks.send(packed::stream_head()).await.is_err() {
+            return Gone;
+        }
+        if let Err(gone) = self.send(Event::new(RETRY)).await {
             return gone;
         }
         loop {
@@ -106,14 +118,14 @@ impl Feed {
     }
 
     /// Ends without error when the browser was too slow to get every tick.
-    async fn forward(&self, rest: &mut broadcast::Receiver<Bytes>) -> Result<(), Gone> {
+    async fn forward(&self, rest: &mut broadcast::Receiver<Event>) -> Result<(), Gone> {
         let mut heartbeat = interval(LIVE_HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         loop {
             let event = tokio::select! {
                 event = rest.recv() => event,
-                _ = heartbeat.tick() => Ok(HEARTBEAT),
+                _ = heartbeat.tick() => Ok(Event::new(HEARTBEAT)),
                 () = self.chunks.closed() => return Err(Gone),
             };
             match event {
@@ -128,10 +140,11 @@ impl Feed {
     }
 
     /// Nothing more for who was disabled, removed or signed out since.
-    async fn send(&self, event: Bytes) -> Result<(), Gone> {
+    async fn send(&self, event: Event) -> Result<(), Gone> {
         if !self.authorizer.still(self.access.as_ref()) {
             return Err(Gone);
         }
-        self.chunks.send(event).await.map_err(|_| Gone)
+        let bytes = event.bytes(self.packed);
+        self.chunks.send(bytes).await.map_err(|_| Gone)
     }
 }
