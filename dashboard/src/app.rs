@@ -5,17 +5,22 @@ use crate::components::keys::Keys;
 use crate::components::palette::Palette;
 use crate::components::topbar::TopBar;
 use crate::pages::compare::ComparePage;
+use crate::pages::keys::KeysPage;
 use crate::pages::ledger::LedgerPage;
 use crate::pages::missing::Missing;
 use crate::pages::node::NodePage;
 use crate::pages::nodes::NodesPage;
 use crate::pages::overview::Overview;
+use crate::pages::regions::RegionsPage;
+use crate::pages::sign_in::SignInPage;
 use crate::pages::system::SystemPage;
+use crate::pages::users::UsersPage;
 use crate::router::Router;
 use crate::routes::Page;
 use crate::state::atlas::Atlas;
 use crate::state::live::Live;
 use crate::state::prefs::Prefs;
+use crate::state::session::Session;
 
 /// The element of `index.html` that holds the static shell.
 const ROOT_ID: &str = "app";
@@ -33,6 +38,7 @@ pub(crate) fn mount() {
 fn App() -> impl IntoView {
     let router = Router::provide();
     Prefs::provide();
+    Session::provide();
     Live::provide();
     Atlas::provide();
     HelpOpen::provide();
@@ -48,9 +54,13 @@ fn App() -> impl IntoView {
                 Some(Page::Overview) => view! { <Overview/> }.into_any(),
                 Some(Page::Nodes) => view! { <NodesPage/> }.into_any(),
                 Some(Page::Node(id)) => view! { <NodePage id/> }.into_any(),
+                Some(Page::Regions) => view! { <RegionsPage/> }.into_any(),
                 Some(Page::Compare) => view! { <ComparePage/> }.into_any(),
                 Some(Page::Ledger) => view! { <LedgerPage/> }.into_any(),
                 Some(Page::System) => view! { <SystemPage/> }.into_any(),
+                Some(Page::Users) => view! { <UsersPage/> }.into_any(),
+                Some(Page::Keys) => view! { <KeysPage/> }.into_any(),
+                Some(Page::SignIn) => view! { <SignInPage/> }.into_any(),
                 None => view! { <Missing/> }.into_any(),
             }}
         </main>

@@ -38,6 +38,11 @@ impl Address {
         }
     }
 
+    /// As a link would name it.
+    pub(crate) fn href(&self) -> String {
+        self.with(&[], encode)
+    }
+
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(other, _)| other == key);
         found.map(|(_, value)| value.as_str())
@@ -139,6 +144,10 @@ impl Router {
 
     pub(crate) fn with<T>(self, read: impl FnOnce(&Address) -> T) -> T {
         self.address.with(read)
+    }
+
+    pub(crate) fn with_untracked<T>(self, read: impl FnOnce(&Address) -> T) -> T {
+        self.address.with_untracked(read)
     }
 
     /// A value of the query.

@@ -8,9 +8,13 @@ pub(crate) enum Page {
     Overview,
     Nodes,
     Node(String),
+    Regions,
     Compare,
     Ledger,
     System,
+    Users,
+    Keys,
+    SignIn,
 }
 
 impl Page {
@@ -20,9 +24,13 @@ impl Page {
             Self::Overview => "/".to_owned(),
             Self::Nodes => "/nodes".to_owned(),
             Self::Node(id) => format!("/nodes/{id}"),
+            Self::Regions => "/regions".to_owned(),
             Self::Compare => "/compare".to_owned(),
             Self::Ledger => "/ledger".to_owned(),
             Self::System => "/system".to_owned(),
+            Self::Users => "/users".to_owned(),
+            Self::Keys => "/keys".to_owned(),
+            Self::SignIn => "/sign-in".to_owned(),
         }
     }
 
@@ -33,9 +41,13 @@ impl Page {
             (None, ..) => Some(Self::Overview),
             (Some("nodes"), None, _) => Some(Self::Nodes),
             (Some("nodes"), Some(id), None) => Some(Self::Node(id.to_owned())),
+            (Some("regions"), None, _) => Some(Self::Regions),
             (Some("compare"), None, _) => Some(Self::Compare),
             (Some("ledger"), None, _) => Some(Self::Ledger),
             (Some("system"), None, _) => Some(Self::System),
+            (Some("users"), None, _) => Some(Self::Users),
+            (Some("keys"), None, _) => Some(Self::Keys),
+            (Some("sign-in"), None, _) => Some(Self::SignIn),
             _ => None,
         }
     }
@@ -51,9 +63,13 @@ mod tests {
             Page::Overview,
             Page::Nodes,
             Page::Node("lagos-01:a.b_c".to_owned()),
+            Page::Regions,
             Page::Compare,
             Page::Ledger,
             Page::System,
+            Page::Users,
+            Page::Keys,
+            Page::SignIn,
         ] {
             assert_eq!(Page::at(&Address::parse(&page.href(), "")), Some(page));
         }

@@ -1,3 +1,4 @@
+use fiber_contract::access::{IssuedKey, KeyView, Me, Role, UserView};
 use fiber_contract::account::{LedgerAnswer, LedgerCounts, LedgerNow, LedgerRow, Receipt, Refusal};
 use fiber_contract::live::{LiveChange, LiveSnapshot, LiveTotals, NodeChange};
 use fiber_contract::query::{Answer, Gap, Meta, SeriesAnswer, SeriesPoint, StepSketch};
@@ -295,4 +296,38 @@ fn what_is_not_json_is_refused_and_never_a_panic() {
     }
     assert_eq!(from_text::<f64>("1e999").unwrap(), f64::INFINITY);
     assert_eq!(from_text::<f64>("0e-999").unwrap(), 0.0);
+}
+
+#[test]
+fn people_and_keys_are_read() {
+    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        check(&Me {
+            name: "ama".to_owned(),
+            role,
+            anonymous: false,
+        });
+        check(&UserView {
+            name: "kofi \"k\"".to_owned(),
+            role,
+            created_at: at(1),
+            last_login_at: None,
+            disabled: true,
+        });
+    }
+    let view = KeyView {
+        key_id: "0190".to_owned(),
+        node_id: "accra-01".to_owned(),
+        created_at: at(1),
+        expires_at: Some(at(2)),
+        revoked_at: None,
+    };
+    check(&view);
+    let issued = IssuedKey {
+        view,
+        key: "fk_x".to_owned(),
+    };
+    let text = serde_json::to_string(&issued).unwrap();
+    let read: IssuedKey = from_text(&text).unwrap();
+    assert_eq!((read.view, read.key), (issued.view, issued.key));
+    assert_eq!(from_text::<Role>("\"OWNER\""), Err(Bad("a role")));
 }

@@ -69,6 +69,14 @@ pub(crate) fn follow(tell: impl Fn(Event) + 'static) {
     let _kept = window_event_listener_untyped("online", move |_| open(&follower));
 }
 
+/// Opens the stream anew without sitting out the wait, for who has just signed in.
+pub(crate) fn hurry() {
+    if let Ok(event) = web_sys::Event::new("online") {
+        // Refused only for an event that is under way.
+        drop(leptos::prelude::window().dispatch_event(&event));
+    }
+}
+
 fn open(follower: &Rc<RefCell<Follower>>) {
     close(follower);
     follower.borrow_mut().heard_at_ms = js_sys::Date::now();

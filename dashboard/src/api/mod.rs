@@ -1,5 +1,6 @@
 //! The engine's HTTP interface, seen from the browser. The types are `fiber_contract`'s.
 
+pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod federation;
@@ -10,3 +11,4 @@ pub(crate) mod nodes;
 mod read;
 pub(crate) mod series;
 pub(crate) mod status;
+pub(crate) mod summary;

@@ -1,11 +1,14 @@
 //! How the contract's types are read. A new field of an answer gets its name added here; the
 //! compiler asks for it.
 
+use fiber_contract::access::{IssuedKey, KeyView, Me, Role, UserView};
 use fiber_contract::account::{LedgerAnswer, LedgerCounts, LedgerNow, LedgerRow, Receipt, Refusal};
 use fiber_contract::live::{LiveChange, LiveSnapshot, LiveTotals, NodeChange};
 use fiber_contract::query::{Answer, Gap, Meta, SeriesAnswer, SeriesPoint, StepSketch};
 use fiber_contract::status::{Component, EtlStatus, JournalStatus, Status};
-use fiber_contract::summary::{FederationStatus, ProbeTarget, TargetState};
+use fiber_contract::summary::{
+    AggregateRow, AggregatedAnswer, FederationStatus, ProbeTarget, TargetState,
+};
 use fiber_contract::{NodeState, NodeView};
 
 use super::json::{Bad, Json, Read, read_object};
@@ -160,6 +163,60 @@ read_object!(ProbeTarget {
     active_target,
     reported_at
 });
+
+read_object!(AggregatedAnswer {
+    dimension,
+    from,
+    to,
+    rows
+});
+read_object!(AggregateRow {
+    key,
+    count,
+    avg_ms,
+    min_ms,
+    max_ms,
+    p50_ms,
+    p95_ms,
+    p99_ms,
+    loss,
+    uptime,
+    reporting,
+    nodes,
+    downtime_s,
+    availability_pct,
+});
+
+read_object!(Me {
+    name,
+    role,
+    anonymous
+});
+read_object!(UserView {
+    name,
+    role,
+    created_at,
+    last_login_at,
+    disabled
+});
+read_object!(KeyView {
+    key_id,
+    node_id,
+    created_at,
+    expires_at,
+    revoked_at
+});
+read_object!(IssuedKey { view, key });
+
+impl Read for Role {
+    fn read(json: &Json<'_>) -> Result<Self, Bad> {
+        let word = json.text()?;
+        [Self::Viewer, Self::Operator, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or(Bad("a role"))
+    }
+}
 
 impl Read for NodeState {
     fn read(json: &Json<'_>) -> Result<Self, Bad> {

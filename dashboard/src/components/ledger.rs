@@ -21,15 +21,16 @@ pub(crate) fn LedgerLine() -> impl IntoView {
             </span>
         }
     };
-    let verdict = move || {
-        totals.get().map(|totals| {
-            if closes(&totals) {
-                view! { <span class="ledger-verdict tone-up">"✓ every sample accounted for"</span> }
-            } else {
-                let text = "≠ does not close at this instant";
-                view! { <span class="ledger-verdict tone-degraded">{text}</span> }
-            }
-        })
+    // Always there, so that nothing below moves when the figures come.
+    let verdict = move || match totals.get() {
+        None => ("ledger-verdict", "\u{a0}"),
+        Some(totals) if closes(&totals) => {
+            ("ledger-verdict tone-up", "✓ every sample accounted for")
+        }
+        Some(_) => (
+            "ledger-verdict tone-degraded",
+            "≠ does not close at this instant",
+        ),
     };
     view! {
         <section class="ledger" aria-label="Sample ledger since the engine started">
@@ -37,7 +38,8 @@ pub(crate) fn LedgerLine() -> impl IntoView {
             {part("stored", |t| t.stored)} <span class="op">"+"</span>
             {part("duplicate", |t| t.duplicate)} <span class="op">"+"</span>
             {part("quarantined", |t| t.quarantined)} <span class="op">"+"</span>
-            {part("in flight", |t| t.in_flight)} {verdict}
+            {part("in flight", |t| t.in_flight)}
+            <span class=move || verdict().0>{move || verdict().1}</span>
             <span class="ledger-lag" title="Age of the oldest sample that is durable but not yet in the table">
                 "lag "
                 {move || totals.get().map_or(format::UNKNOWN.to_owned(), |t| format::span(t.lag_s))}

@@ -1,8 +1,11 @@
 //! Values in, view out. Nothing here asks the engine.
 
+pub(crate) mod blind;
 pub(crate) mod canvas;
 pub(crate) mod chart;
+pub(crate) mod confirm;
 pub(crate) mod first_run;
+pub(crate) mod gate;
 pub(crate) mod heartbeat;
 pub(crate) mod help;
 pub(crate) mod history_panel;
@@ -13,6 +16,7 @@ pub(crate) mod map;
 pub(crate) mod map_mark;
 pub(crate) mod measure;
 pub(crate) mod node_account;
+pub(crate) mod node_edit;
 pub(crate) mod node_row;
 pub(crate) mod node_table;
 pub(crate) mod notice;

@@ -2,14 +2,18 @@ use std::time::Duration;
 
 use leptos::html::{Div, Input};
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::HtmlAnchorElement;
 
 use super::node_row::NodeRow;
 use super::state_mark::{STATES, StateMark};
+use crate::api::client::encode;
 use crate::components::keys::{self, Key};
 use crate::format::{self, fixed};
 use crate::router::{Router, Step};
 use crate::routes::Page;
 use crate::state::comparison::{Comparison, Subject};
+use crate::state::csv::csv;
 use crate::state::live::Live;
 use crate::state::order::{SortKey, Wanted, rows, state_from_query};
 
@@ -231,7 +235,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
     });
     view! {
         <div class="tools">
-            <h2>"Nodes"</h2>
+            <h2 class="nodes-title">"Nodes"</h2>
             <input node_ref=field type="search" placeholder="Search node, place, tag" aria-label="Search nodes"
                 aria-keyshortcuts="f" prop:value=move || router.value("q")
                 on:input=move |event| {
@@ -243,7 +247,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                         let pressed = move || wanted.get().state == Some(state);
                         view! {
                             <button type="button" title=format!("Only {}", state.as_str())
-                                aria-label=format!("Only {}", state.as_str())
+                                aria-label=move || format!("{} {}", live.summary.get().count(state), state.as_str())
                                 aria-pressed=move || pressed().to_string()
                                 on:click=move |_| {
                                     let on = wanted.get_untracked().state == Some(state);
@@ -255,6 +259,16 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                         }
                     })}
             </div>
+            <a class="button" download="nodes.csv" href="/api/nodes" title="The rows that are shown, as a file"
+                on:click=move |event| {
+                    let text = live.fleet.with_untracked(|fleet| order.ids.with_untracked(|ids| csv(fleet, ids)));
+                    let link = event.current_target().and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok());
+                    if let Some(link) = link {
+                        link.set_href(&format!("data:text/csv;charset=utf-8,{}", encode(&text)));
+                    }
+                }>
+                "CSV"
+            </a>
             <a class="button" title="The first rows on one axis of time" href=move || compared(order)>
                 "Compare"
             </a>

@@ -50,16 +50,18 @@ pub(crate) fn ReceiptPanel() -> impl IntoView {
                     prop:value=move || wanted.get().unwrap_or_default()/>
                 <button type="submit" class="button">"Look up"</button>
             </form>
+            <div role="status">
             {move || found.get().map(|answer| match answer {
                 Ok(receipt) => view! { <Facts receipt/> }.into_any(),
                 Err(error) if error.is_not_found() => view! {
-                    <p class="table-note" role="status">
+                    <p class="table-note">
                         "No batch of this id was acknowledged, or its receipt is past its retention."
                     </p>
                 }
                 .into_any(),
                 Err(error) => view! { <Failure error retry=ask/> }.into_any(),
             })}
+            </div>
         </section>
     }
 }
@@ -86,7 +88,7 @@ fn Facts(receipt: Receipt) -> impl IntoView {
     ]
     .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
     view! {
-        <dl class="facts" role="status">
+        <dl class="facts">
             <div><dt>"Received"</dt><dd>{move || when(received)}</dd></div>
             <div><dt>"Committed"</dt><dd>{move || when(committed)}</dd></div>
             {facts}

@@ -1,3 +1,5 @@
+use fiber_contract::access::Role;
+use leptos::html::Details;
 use leptos::prelude::*;
 
 use crate::format;
@@ -5,6 +7,7 @@ use crate::router::Router;
 use crate::routes::Page;
 use crate::state::live::{Connection, Live};
 use crate::state::prefs::{Prefs, Theme, Zone};
+use crate::state::session::{Session, sign_in_href};
 
 #[component]
 pub(crate) fn TopBar() -> impl IntoView {
@@ -20,12 +23,14 @@ pub(crate) fn TopBar() -> impl IntoView {
             <nav aria-label="Pages">
                 <PageLink page=Page::Overview name="Overview"/>
                 <PageLink page=Page::Nodes name="Nodes"/>
+                <PageLink page=Page::Regions name="Regions"/>
                 <PageLink page=Page::Ledger name="Ledger"/>
                 <PageLink page=Page::System name="System"/>
             </nav>
             <Clock/>
             <Link/>
             <Preferences/>
+            <Account/>
         </header>
     }
 }
@@ -76,6 +81,46 @@ fn Link() -> impl IntoView {
         <span class=move || word.get().0 title="Stream of live changes from the engine">
             <i></i>
             {move || word.get().1}
+        </span>
+    }
+}
+
+/// Who is signed in, and what only that one sees.
+#[component]
+fn Account() -> impl IntoView {
+    let (session, router) = (Session::expect(), Router::expect());
+    let fold = NodeRef::<Details>::new();
+    // Any step to another address closes the menu.
+    Effect::new(move || {
+        router.with(|_| ());
+        if let Some(fold) = fold.get_untracked() {
+            fold.set_open(false);
+        }
+    });
+    let name = Memo::new(move |_| {
+        let me = session.me.get().filter(|me| !me.anonymous)?;
+        Some((me.name, me.role))
+    });
+    view! {
+        <span class="who">
+            {move || match name.get() {
+                None => view! {
+                    <a class="button" href=move || sign_in_href(&router.with(|at| at.href()))>"Sign in"</a>
+                }.into_any(),
+                Some((name, role)) => view! {
+                    <details class="menu" node_ref=fold>
+                        <summary class="button">{name}</summary>
+                        <div>
+                            <p>{role.as_str()}</p>
+                            {(role == Role::Admin).then(|| view! {
+                                <a href=Page::Users.href()>"Users"</a>
+                                <a href=Page::Keys.href()>"Keys of probes"</a>
+                            })}
+                            <button type="button" class="button" on:click=move |_| session.leave()>"Sign out"</button>
+                        </div>
+                    </details>
+                }.into_any(),
+            }}
         </span>
     }
 }

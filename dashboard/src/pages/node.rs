@@ -8,6 +8,7 @@ use crate::components::first_run::SendSample;
 use crate::components::heartbeat::heartbeat;
 use crate::components::history_panel::{FULL, HistoryPanel};
 use crate::components::node_account::NodeAccount;
+use crate::components::node_edit::NodeEdit;
 use crate::components::notice::Failure;
 use crate::components::state_mark::{StateMark, tone};
 use crate::format;
@@ -111,6 +112,7 @@ fn Heading(id: String) -> impl IntoView {
                 {move || state.get().as_str()}
             </span>
             <a class="button" href=compare>"Compare"</a>
+            <NodeEdit id=id.clone() node/>
             {move || problem().map(|error| {
                 let ask = ask.clone();
                 if error.is_not_found() {

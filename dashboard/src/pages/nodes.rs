@@ -1,5 +1,6 @@
 use leptos::prelude::*;
 
+use crate::components::blind::Blind;
 use crate::components::first_run::FirstRun;
 use crate::components::node_table::NodeTable;
 use crate::state::live::Live;
@@ -10,7 +11,8 @@ pub(crate) fn NodesPage() -> impl IntoView {
     let live = Live::expect();
     let first_run = Memo::new(move |_| live.ready.get() && live.empty.get());
     view! {
-        <h1 class="hidden">"Nodes"</h1>
+        <h1 class="hidden-text">"Nodes"</h1>
+        <Blind/>
         <Show when=move || !first_run.get() fallback=|| view! { <FirstRun/> }>
             <NodeTable/>
         </Show>

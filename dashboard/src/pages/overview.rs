@@ -1,5 +1,6 @@
 use leptos::prelude::*;
 
+use crate::components::blind::Blind;
 use crate::components::first_run::FirstRun;
 use crate::components::history_panel::{COMPACT, HistoryPanel};
 use crate::components::kpi::KpiRow;
@@ -20,6 +21,7 @@ pub(crate) fn Overview() -> impl IntoView {
     view! {
         <div class="overview">
             <PostureLine/>
+            <Blind/>
             <KpiRow/>
             <LedgerLine/>
             <Show when=move || !first_run.get() fallback=|| view! { <FirstRun/> }>

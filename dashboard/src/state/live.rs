@@ -9,6 +9,7 @@ use leptos::task::spawn_local;
 use super::fleet::{Fleet, Node, Summary};
 use super::posture::{Posture, posture};
 use crate::api;
+use crate::api::error::Error;
 use crate::api::live::Event;
 
 /// How the numbers on the page reach it.
@@ -37,6 +38,8 @@ pub(crate) struct Live {
     /// Whether anything was ever heard.
     pub(crate) ready: Memo<bool>,
     pub(crate) empty: Memo<bool>,
+    /// Why the list did not come either, while the stream is lost.
+    pub(crate) problem: RwSignal<Option<Error>>,
     /// Engine's clock minus the browser's, in microseconds.
     skew: RwSignal<i64>,
 }
@@ -53,6 +56,7 @@ impl Live {
             posture: Memo::new(move |_| fleet.with(posture)),
             ready: Memo::new(move |_| fleet.with(|fleet| fleet.now.is_some())),
             empty: Memo::new(move |_| fleet.with(|fleet| fleet.nodes.is_empty())),
+            problem: RwSignal::new(None),
             skew: RwSignal::new(0),
         };
         provide_context(live);
@@ -106,6 +110,9 @@ impl Live {
         };
         if before != Some(after) {
             self.connection.try_set(after);
+            if after == Connection::Live {
+                self.problem.try_set(None);
+            }
         }
     }
 
@@ -117,13 +124,26 @@ impl Live {
         };
         let lost_s = now.secs_since(since);
         if lost_s > LIST_AFTER_S && (now.as_millis() / 1_000) % LIST_EVERY_S == 0 {
-            spawn_local(async move {
-                if let Ok(nodes) = api::nodes::list().await {
+            self.ask_list();
+        }
+    }
+
+    /// The fleet as a list, for a browser that cannot hold the stream.
+    pub(crate) fn ask_list(self) {
+        spawn_local(async move {
+            let problem = match api::nodes::list().await {
+                Ok(nodes) => {
                     let now = self.engine_now();
                     self.fleet.try_update(|fleet| fleet.apply_list(nodes, now));
+                    None
                 }
-            });
-        }
+                Err(error) => Some(error),
+            };
+            // The stream may be back by now.
+            if self.connection.try_get_untracked() != Some(Connection::Live) {
+                self.problem.try_set(problem);
+            }
+        });
     }
 
     /// The engine's clock this very moment, as far as the stream has told it.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// Part of the inputs' hash: a change in this module makes the folder anew.
-const BUNDLE_VERSION: u32 = 2;
+const BUNDLE_VERSION: u32 = 3;
 const RECORD: &str = ".inputs";
 const OUT_NAME: &str = "fiber";
 const BROTLI_QUALITY: u32 = 11;
@@ -29,7 +29,8 @@ pub(super) fn recorded_inputs(dir: &Path) -> Option<String> {
 /// What the author wrote, read once.
 struct Sources {
     index: String,
-    /// The script that starts the glue; a page without inline scripts can have a strict policy.
+    /// The script that starts the glue. It stands in the page, so that it costs no round trip, and is
+    /// the same in every build, so that a web server's policy can name its hash.
     boot: Option<String>,
     css: String,
     assets: BTreeMap<String, Vec<u8>>,
@@ -217,8 +218,7 @@ impl Bundle {
         }
         self.urls.insert("INLINE_CSS".to_owned(), css);
         if let Some(boot) = &sources.boot {
-            let boot = self.fill(boot).context("fill boot.js")?;
-            self.add_asset("BOOT", "boot.js", boot.as_bytes())?;
+            self.urls.insert("INLINE_BOOT".to_owned(), boot.clone());
         }
         let index = self.fill(&sources.index).context("fill index.html")?;
         self.write(Path::new("index.html"), index.as_bytes())
@@ -356,16 +356,19 @@ mod tests {
             .urls
             .insert("JS".to_owned(), "/assets/app-1.js".to_owned());
         let sources = Sources {
-            index: "<style>{{INLINE_CSS}}</style>{{ASSET:map.bin}} {{CSS}} {{BOOT}}".to_owned(),
-            boot: Some("import init from \"{{JS}}\"".to_owned()),
+            index: "<style>{{INLINE_CSS}}</style>{{ASSET:map.bin}} {{CSS}} <script>{{INLINE_BOOT}}</script>".to_owned(),
+            boot: Some("start(\"{{JS}}\")".to_owned()),
             css: "a{background:url({{ASSET:map.bin}})}".to_owned(),
             assets: BTreeMap::from([("map.bin".to_owned(), b"land".to_vec())]),
         };
         bundle.add_sources(&sources).unwrap();
         let index = fs::read_to_string(dir.path().join("index.html")).unwrap();
         let map = &bundle.urls["ASSET:map.bin"];
-        let boot = fs::read_to_string(dir.path().join(format!(".{}", bundle.urls["BOOT"])));
-        assert_eq!(boot.unwrap(), "import init from \"/assets/app-1.js\"");
+        // As it was written: what changes with a build would change its hash.
+        assert!(
+            index.contains("<script>start(\"{{JS}}\")</script>"),
+            "{index}"
+        );
         assert!(index.contains(&format!("<style>a{{background:url({map})}}</style>{map} ")));
         for suffix in ["", ".br", ".gz"] {
             assert!(dir.path().join(format!(".{map}{suffix}")).is_file());

@@ -107,3 +107,16 @@ fn without_a_dashboard_the_page_says_how_to_build_it() {
     };
     assert!(String::from_utf8_lossy(&bytes).contains("make build"));
 }
+
+#[test]
+fn nginx_sends_the_same_policy() {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let boot = fs::read_to_string(workspace.join("dashboard/boot.js")).unwrap();
+    let conf = fs::read_to_string(workspace.join("deploy/nginx/dashboard.conf")).unwrap();
+    let ours = load::policy(&format!("<script>{boot}</script>"));
+    let line = format!(
+        "add_header Content-Security-Policy \"{}\" always;",
+        ours.to_str().unwrap()
+    );
+    assert!(conf.contains(&line), "dashboard.conf lacks:\n{line}");
+}
