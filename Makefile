@@ -105,6 +105,11 @@ frames: local ## what the dashboard costs a browser: redraws of 3,600 points, 10
 	@$(LOCAL) build
 	$(CARGO) run --release -p fiber-tests --bin fiber-frames -- $(ONLY)
 
+screenshots: local ## every page, light, dark and phone width, into dashboard/screenshots (ONLY=nodes,users)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-tests --bin fiber-screenshots -- $(if $(ONLY),--only $(ONLY))
+
 bench: local ## the figures, as ratios from one run
 	@$(LOCAL) provision
 	@$(LOCAL) build

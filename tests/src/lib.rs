@@ -10,6 +10,7 @@ pub mod browser;
 pub mod deployment;
 pub mod drills;
 pub mod gates;
+pub mod people;
 pub mod proxy;
 pub mod stage;
 

@@ -71,10 +71,37 @@ impl Stage {
     /// The same with a past of some hours, some refusals, and probes that report now.
     pub fn full(env: &[(&str, &str)], past: Duration) -> Result<Self> {
         let mut stage = Self::empty(env)?;
-        stage.write_past(past)?;
-        stage.provoke_refusals()?;
-        stage.start_fleet()?;
+        stage.fill(past)?;
         Ok(stage)
+    }
+
+    pub fn fill(&mut self, past: Duration) -> Result<()> {
+        self.write_past(past)?;
+        self.provoke_refusals()?;
+        self.start_fleet()
+    }
+
+    /// A user, by the engine's command.
+    pub fn add_user(&self, name: &str, role: &str, password: &str) -> Result<()> {
+        let file = self.engine.home().join("password");
+        std::fs::write(&file, password)?;
+        let file = file.display().to_string();
+        let arguments = [
+            "user",
+            "add",
+            name,
+            "--role",
+            role,
+            "--password-file",
+            &file,
+        ];
+        let output = self.engine.command(&arguments)?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
     }
 
     pub fn url(&self) -> String {

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Parser, ValueEnum};
 use fiber_tests::audit::{PAGES, Page, Report, axe, find, lighthouse, table};
 use fiber_tests::browser::with_browser;
+use fiber_tests::people;
 use fiber_tests::stage::Stage;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,8 +53,11 @@ fn main() -> Result<ExitCode> {
     let pages = chosen(&cli.pages)?;
     let stage = match cli.url {
         Some(_) => None,
-        None => Some(Stage::full(&[], PAST)?),
+        None => Some(Stage::full(&[people::KEY_SECRET], PAST)?),
     };
+    if let Some(stage) = &stage {
+        people::add_users(stage)?;
+    }
     let origin = match (&cli.url, &stage) {
         (Some(url), _) => url.trim_end_matches('/').to_owned(),
         (None, Some(stage)) => stage.url(),
@@ -61,7 +65,8 @@ fn main() -> Result<ExitCode> {
     };
     let mut loads = Vec::new();
     if cli.only != Some(Judge::Axe) {
-        for page in &pages {
+        // It comes with a new profile each time, in which nobody is signed in.
+        for page in pages.iter().filter(|page| !page.admin) {
             eprintln!("Lighthouse: {} …", page.name);
             loads.push(lighthouse::judge(&origin, page, cli.loads)?);
         }
@@ -71,7 +76,11 @@ fn main() -> Result<ExitCode> {
         let script = axe::script()?;
         views = with_browser(async |browser| {
             let mut views = Vec::new();
-            for page in &pages {
+            if stage.is_some() {
+                people::enter(browser, &origin).await?;
+            }
+            let open = |page: &&&Page| stage.is_some() || !page.admin;
+            for page in pages.iter().filter(open) {
                 eprintln!("axe-core: {} …", page.name);
                 for view in axe::VIEWS {
                     views.push(axe::judge(browser, &script, &origin, page, view).await?);

@@ -188,6 +188,15 @@ impl Browser {
         Ok(())
     }
 
+    /// By the page that asks for it; waits until it has led back to the overview.
+    pub async fn sign_in(&self, origin: &str, name: &str, password: &str) -> Result<()> {
+        self.goto(&format!("{origin}/sign-in")).await?;
+        self.fill("input[name=username]", name).await?;
+        self.fill("input[name=password]", password).await?;
+        self.click(".sign-in button[type=submit]").await?;
+        self.until_at("/").await
+    }
+
     /// An error when the page shows that it crashed.
     pub async fn check_alive(&self) -> Result<()> {
         if self
