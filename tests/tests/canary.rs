@@ -48,10 +48,7 @@ impl Seen {
             URL_SAFE_NO_PAD.encode(secret),
         ];
         let holds = |bytes: &[u8]| {
-            let in_bytes = |form: &String| {
-                let form = form.as_bytes();
-                bytes.windows(form.len()).any(|window| window == form)
-            };
+            let in_bytes = |form: &String| memchr::memmem::find(bytes, form.as_bytes()).is_some();
             forms.iter().any(in_bytes)
         };
         let found = self.0.iter().find(|(_, bytes)| holds(bytes));

@@ -14,7 +14,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Before the first list nobody can use a token: a new database has its tables in a moment.
+/// Before the first list nobody can use a token, and a new database has its tables in a moment. Twice
+/// as long each time, so that a database that is away is not asked all the time.
 const SOON: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(3);
 
@@ -124,24 +125,25 @@ impl Known {
 /// Keeps it fresh until the end.
 pub(crate) async fn watch(known: Arc<Known>, database: tokio_postgres::Config, shutdown: Shutdown) {
     let _registered = shutdown.register("users");
-    let mut session = None;
+    let (mut session, mut soon) = (None, SOON);
     while !shutdown.is_asked() {
         let generation = known.generation();
         // Something was changed while it was read; the next answer holds it.
         let mut again = false;
         match tokio::time::timeout(DEADLINE, read(&mut session, &database)).await {
-            Ok(Ok(state)) => again = !known.replace(state, generation),
+            Ok(Ok(state)) => {
+                again = !known.replace(state, generation);
+                soon = SOON;
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "users are not known anew");
                 session = None;
             }
             Err(_) => session = None,
         }
-        let pause = if again || !known.is_read() {
-            SOON
-        } else {
-            INTERVAL
-        };
+        let hurry = again || !known.is_read();
+        let pause = if hurry { soon } else { INTERVAL };
+        soon = (soon * 2).min(INTERVAL);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = shutdown.asked() => {}
