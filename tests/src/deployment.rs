@@ -144,7 +144,8 @@ impl Deployment {
             .build()?;
         runtime.block_on(async {
             let limits = Limits {
-                body_bytes: 64 << 20,
+                // A deployment that is broken on purpose may not answer at all.
+                exchange: Duration::from_secs(3),
                 ..Limits::default()
             };
             let mut connection = Connection::open(&url, &tls, limits).await?;
