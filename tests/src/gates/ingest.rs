@@ -129,7 +129,7 @@ fn timed(line: Line, report: &Report, value_ms: f64) -> Line {
     )))
 }
 
-fn saturation(context: &Context, endpoint: &Endpoint) -> Result<f64> {
+pub(super) fn saturation(context: &Context, endpoint: &Endpoint) -> Result<f64> {
     if let Some(known) = context.saturation.get() {
         return Ok(*known);
     }
