@@ -1,9 +1,9 @@
 //! What a connection remembers: most send the same token with every request.
 
 use super::principal::Principal;
+use super::secret::is_same;
 use fiber_contract::UnixMicros;
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// One per connection; empty at first. It holds the last Authorization field that was good.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Memo {
         let known = self.0.as_ref()?;
         let fresh = known.generation == generation
             && known.until.is_none_or(|until| UnixMicros::now() < until);
-        (fresh && bool::from(known.field.ct_eq(field))).then(|| Arc::clone(&known.principal))
+        (fresh && is_same(&known.field, field)).then(|| Arc::clone(&known.principal))
     }
 
     pub(super) fn keep(
