@@ -68,6 +68,17 @@ fuzz: tools ## mutated inputs against every reader of bytes: EXECUTIONS=2000000 
 	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_FUZZ=$(or $(EXECUTIONS),2000000) \
 	  $(CARGO) test --release -p fiber-engine --lib -- --show-output fuzz
 
+schemathesis: local ## asks the API, by its own OpenAPI document, for all that it promises and does not (CASES=120 an operation, SEED=…)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-tests --bin fiber-schemathesis -- \
+	  $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+slow: local ## five thousand slow connections beside good probes (SLOW=5000)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	FIBER_TEST_SLOW=$(or $(SLOW),5000) $(CARGO) test --release -p fiber-tests -- --nocapture --exact slow::good_probes_go_on_beside_a_thousand_slow_connections
+
 loom: tools ## the hand-off between the runtimes under every order of two threads
 	$(CARGO) rustc --lib -p fiber-engine --profile bench -- --cfg loom
 	@tests=$$($(CARGO) rustc --lib -p fiber-engine --profile bench --message-format json -- --cfg loom 2>/dev/null \

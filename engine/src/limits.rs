@@ -26,6 +26,8 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A body must bring at least this many bytes in every window.
 pub const BODY_WINDOW: Duration = Duration::from_secs(10);
 pub const BODY_WINDOW_BYTES_MIN: usize = 10 * 1024;
+/// A refused body of up to this length is read over, so that the connection can go on.
+pub const SKIP_BYTES_MAX: usize = 64 * 1024;
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A peer that does not take its answer for so long is dropped.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);

@@ -144,8 +144,7 @@ impl Deployment {
             .build()?;
         runtime.block_on(async {
             let limits = Limits {
-                // A deployment that is broken on purpose may not answer at all.
-                exchange: Duration::from_secs(3),
+                body_bytes: 64 << 20,
                 ..Limits::default()
             };
             let mut connection = Connection::open(&url, &tls, limits).await?;

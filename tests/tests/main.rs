@@ -7,10 +7,13 @@
 mod support;
 
 mod auth;
+mod bad_input;
 mod batch_ids;
+mod behind_nginx;
 mod canary;
 mod charts;
 mod check;
+mod compressed;
 mod drain;
 mod drills;
 mod duplicates;
@@ -33,5 +36,6 @@ mod refusals;
 mod retention;
 mod rollup;
 mod signed;
+mod slow;
 mod soak;
 mod summary;

@@ -2,7 +2,7 @@ use leptos::prelude::*;
 
 use crate::format;
 use crate::state::fleet::closes;
-use crate::state::live::{Connection, Live};
+use crate::state::live::Live;
 
 /// The identity that every sample is accounted for, with a check mark only while it holds.
 #[component]
@@ -22,10 +22,7 @@ pub(crate) fn LedgerLine() -> impl IntoView {
         }
     };
     // Always there, so that nothing below moves when the figures come.
-    let is_lost = move || matches!(live.connection.get(), Connection::Lost { .. });
     let verdict = move || match totals.get() {
-        // A sum of before says nothing about now.
-        Some(_) if is_lost() => ("ledger-verdict", "as of the last answer"),
         None => ("ledger-verdict", "\u{a0}"),
         Some(totals) if closes(&totals) => {
             ("ledger-verdict tone-up", "✓ every sample accounted for")

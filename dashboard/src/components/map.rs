@@ -14,8 +14,8 @@ use crate::state::live::Live;
 
 /// Pixels around the outermost nodes: half a large mark, and room for its label.
 const MARGIN_PX: f64 = 44.0;
-/// Marks nearer than this would cover each other: a finger needs 24 pixels, and a cluster is larger.
-const REACH_PX: f64 = 30.0;
+/// Marks nearer than this would cover each other.
+const REACH_PX: f64 = 21.0;
 
 /// What the map tells about a mark, and whether a click keeps it open.
 #[derive(Clone, Debug, PartialEq)]

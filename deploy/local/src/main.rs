@@ -46,7 +46,7 @@ enum Verb {
     Dashboard,
     /// Find Chromium, or install it, and print its path
     Browser,
-    /// Fetch PostgreSQL, TimescaleDB and Redis if they are not here, and print where they are
+    /// Fetch PostgreSQL, TimescaleDB, Redis and nginx if they are not here, and print where they are
     Provision,
     /// Open psql on the stack's database
     Psql {
@@ -90,8 +90,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
         }
         Verb::Provision => {
             let programs = provision::server_programs()?;
+            let nginx = provision::nginx_program()?;
             println!("{}", programs.postgres_bin_dir.display());
             println!("{}", programs.redis_server.display());
+            println!("{}", nginx.display());
         }
         Verb::Psql { arguments } => psql(&arguments)?,
     }

@@ -1,17 +1,17 @@
 //! The chunked coding (RFC 9112, 7.1), strictly: CRLF only, sizes of 1 to 16 hex digits, extensions
-//! read over, trailers read over up to a bound. Pure, and indifferent to how the bytes are split.
+//! read over, trailers too, fields of the same form as in a head, up to a bound. Pure, and indifferent to how the bytes are split.
 
-use crate::limits::TRAILER_BYTES_MAX;
+use crate::limits::{HEAD_FIELDS_MAX, TRAILER_BYTES_MAX};
 
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     state: State,
     /// Bytes of the chunk not taken yet.
     left: u64,
     digits: u32,
     extension_bytes: usize,
     trailer_bytes: usize,
-    line_bytes: usize,
+    trailers: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,31 +23,44 @@ enum State {
     Data,
     DataCr,
     DataLf,
+    /// Where a line behind the last chunk begins.
     Trailer,
+    TrailerName,
+    TrailerValue,
     TrailerLf,
+    EndLf,
     Done,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 const SIZE_DIGITS_MAX: u32 = 16;
 const EXTENSION_BYTES_MAX: usize = 256;
 
 impl Decoder {
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// Takes what it can of `input` and appends the data; answers how many bytes it took. Stops
     /// right behind the end of the body, where the next request begins.
-    pub(super) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
+    pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
+        self.take(input, |data| out.extend_from_slice(data))
+    }
+
+    /// The same, for who wants to know no more than where the body ends.
+    pub(crate) fn skip(&mut self, input: &[u8]) -> Result<usize, Malformed> {
+        self.take(input, |_| ())
+    }
+
+    fn take(&mut self, input: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
             if self.state == State::Data {
                 let left = usize::try_from(self.left).unwrap_or(usize::MAX);
                 let take = left.min(input.len() - at);
-                out.extend_from_slice(&input[at..at + take]);
+                data(&input[at..at + take]);
                 self.left -= take as u64;
                 at += take;
                 if self.left == 0 {
@@ -92,24 +105,42 @@ impl Decoder {
             }
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
-            (State::Trailer, b'\r') => State::TrailerLf,
-            (State::Trailer, _) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => {
-                self.trailer_bytes += 1;
-                self.line_bytes += 1;
-                if self.trailer_bytes > TRAILER_BYTES_MAX {
+            (State::Trailer, b'\r') => State::EndLf,
+            (State::EndLf, b'\n') => State::Done,
+            (State::Trailer | State::TrailerName, _) if is_token(byte) => {
+                self.count_trailer()?;
+                State::TrailerName
+            }
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerValue, _) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => {
+                self.count_trailer()?;
+                State::TrailerValue
+            }
+            (State::TrailerLf, b'\n') => {
+                self.trailers += 1;
+                if self.trailers >= HEAD_FIELDS_MAX {
                     return Err(Malformed);
                 }
-                State::Trailer
-            }
-            (State::TrailerLf, b'\n') if self.line_bytes == 0 => State::Done,
-            (State::TrailerLf, b'\n') => {
-                self.line_bytes = 0;
                 State::Trailer
             }
             _ => return Err(Malformed),
         };
         Ok(())
     }
+
+    fn count_trailer(&mut self) -> Result<(), Malformed> {
+        self.trailer_bytes += 1;
+        if self.trailer_bytes > TRAILER_BYTES_MAX {
+            return Err(Malformed);
+        }
+        Ok(())
+    }
+}
+
+/// What the name of a field is made of (RFC 9110, 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -147,6 +178,11 @@ mod tests {
             b"00000000000000003\r\n",
             b"3 \r\nabc\r\n",
             b"0\r\nT: x\n\r\n",
+            b"0\r\nT x\r\n\r\n",
+            b"0\r\n: x\r\n\r\n",
+            b"0\r\nT : x\r\n\r\n",
+            b"0\r\nT: x\r\n y\r\n\r\n",
+            b"0\r\nT: \x01\r\n\r\n",
             b"g\r\n",
         ] {
             assert_eq!(
@@ -158,6 +194,8 @@ mod tests {
         }
         let trailer = [&b"0\r\nT: "[..], &[b'x'; TRAILER_BYTES_MAX], b"\r\n\r\n"].concat();
         assert_eq!(decode(&trailer), Err(Malformed));
+        let trailers = format!("0\r\n{}\r\n", "A:\r\n".repeat(HEAD_FIELDS_MAX));
+        assert_eq!(decode(trailers.as_bytes()), Err(Malformed));
     }
 
     #[test]

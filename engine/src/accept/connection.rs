@@ -8,7 +8,8 @@ use crate::admit::{Admitted, Origin, Refusal, Reply, RequestHead, Route, Waits};
 use crate::auth::Memo;
 use crate::journal::Answers;
 use crate::limits::{
-    BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, WRITE_DEADLINE,
+    BODY_WINDOW, BODY_WINDOW_BYTES_MIN, HEAD_DEADLINE, IDLE_DEADLINE, SKIP_BYTES_MAX,
+    WRITE_DEADLINE,
 };
 use crate::model::TraceId;
 use crate::parse::Reject;
@@ -16,19 +17,19 @@ use crate::query::handoff::Handoff;
 use bytes::Bytes;
 use fiber_contract::ErrorCode;
 use fiber_contract::limits::BODY_BYTES_MAX;
+use futures_util::FutureExt;
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Read at once; an idle connection holds this much.
 const READ_BYTES: usize = 4 * 1024;
-/// A refused body of up to this length is read over, so that the connection can go on.
-const SKIP_BYTES_MAX: usize = 64 * 1024;
 /// A body that does not tell its length is charged in steps of this size.
 const CHUNKED_STEP_BYTES: usize = 64 * 1024;
 
@@ -221,7 +222,11 @@ impl Connection {
 
     /// Decides by the head alone, while it is borrowed from the buffer.
     fn judge(&mut self, head_length: usize) -> Result<Request, End> {
-        let head: Head<'_> = http1::parse(&self.buffer[..head_length])?;
+        let bytes = &self.buffer[..head_length];
+        let head: Head<'_> = http1::parse(bytes).map_err(|reject| {
+            let trace_id = TraceId::of(http1::told_trace_id(bytes));
+            End::Refuse(Box::new((reject.into(), trace_id)))
+        })?;
         let trace_id = TraceId::of(head.fields.trace_id);
         let route = Route::of_path(head.path).filter(|_| head.method == "POST");
         let Some(route) = route else {
@@ -292,10 +297,18 @@ impl Connection {
             Err(gone) => return Err(gone),
         };
         let core = Rc::clone(&self.core);
-        Ok(core
+        let judged = core
             .admit
-            .body(core.index, admitted, trace_id, body, OnCore(&core))
-            .await)
+            .body(core.index, admitted, trace_id.clone(), body, OnCore(&core));
+        // A bug ends its request, not the core and all of its connections.
+        Ok(AssertUnwindSafe(judged)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                tracing::error!(trace_id = trace_id.as_str(), "a push panicked");
+                let reject = Reject::new(ErrorCode::Internal, "internal error").closing();
+                core.admit.refuse(core.index, reject, trace_id, None)
+            }))
     }
 
     /// Answers a refusal on a connection that can go on, by reading over a short body; ends it otherwise.

@@ -1,6 +1,6 @@
 //! A request head, strictly. Pure functions over bytes.
 
-use crate::admit::ForwardedFor;
+use crate::admit::{ForwardedFor, SEVERAL_ENCODINGS};
 use crate::auth::SignatureFields;
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, TARGET_BYTES_MAX};
 use crate::parse::Reject;
@@ -9,19 +9,19 @@ use fiber_contract::signature::{NONCE_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD};
 
 /// A head in the buffer; everything borrows from it.
 #[derive(Debug)]
-pub(super) struct Head<'b> {
-    pub(super) method: &'b str,
-    pub(super) path: &'b str,
-    pub(super) query: Option<&'b str>,
-    pub(super) framing: Framing,
-    pub(super) keep_alive: bool,
-    pub(super) expects_continue: bool,
-    pub(super) fields: Fields<'b>,
+pub(crate) struct Head<'b> {
+    pub(crate) method: &'b str,
+    pub(crate) path: &'b str,
+    pub(crate) query: Option<&'b str>,
+    pub(crate) framing: Framing,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) fields: Fields<'b>,
 }
 
 /// How the body's end is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
@@ -29,16 +29,16 @@ pub(super) enum Framing {
 /// The fields that ingest reads; each as it came first, but for Authorization: of two nobody can say
 /// which one a proxy in front had judged, so two count as none.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'b> {
-    pub(super) authorization: Option<&'b [u8]>,
-    pub(super) content_type: Option<&'b [u8]>,
-    pub(super) content_encoding: Option<&'b [u8]>,
-    pub(super) batch_id: Option<&'b [u8]>,
-    pub(super) region_id: Option<&'b [u8]>,
-    pub(super) signature: SignatureFields<'b>,
-    pub(super) trace_id: Option<&'b [u8]>,
+pub(crate) struct Fields<'b> {
+    pub(crate) authorization: Option<&'b [u8]>,
+    pub(crate) content_type: Option<&'b [u8]>,
+    pub(crate) content_encoding: Option<&'b [u8]>,
+    pub(crate) batch_id: Option<&'b [u8]>,
+    pub(crate) region_id: Option<&'b [u8]>,
+    pub(crate) signature: SignatureFields<'b>,
+    pub(crate) trace_id: Option<&'b [u8]>,
     request_id: Option<&'b [u8]>,
-    pub(super) forwarded_for: ForwardedFor<'b>,
+    pub(crate) forwarded_for: ForwardedFor<'b>,
 }
 
 /// Known ones get 405 where a route does not take them, others 501 everywhere.
@@ -52,7 +52,7 @@ fn bad(message: &'static str) -> Reject {
 
 /// Length of the head with its empty line, once it is all there. `searched` is how many bytes were
 /// looked at before, so that a slow sender costs no quadratic search.
-pub(super) fn head_length(bytes: &[u8], searched: usize) -> Result<Option<usize>, Reject> {
+pub(crate) fn head_length(bytes: &[u8], searched: usize) -> Result<Option<usize>, Reject> {
     // The last byte of the empty line was not there yet.
     let length = memchr::memchr_iter(b'\n', &bytes[searched..])
         .map(|at| searched + at + 1)
@@ -104,8 +104,22 @@ fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
     }
 }
 
+/// The trace id of a head that is refused, as far as its lines tell one.
+pub(crate) fn told_trace_id(head: &[u8]) -> Option<&[u8]> {
+    let value = |name: &str| {
+        head.split(|byte| *byte == b'\n').find_map(|line| {
+            let (field, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b":")?;
+            field
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then_some(value.trim_ascii())
+        })
+    };
+    value("x-trace-id").or_else(|| value("x-request-id"))
+}
+
 /// Reads a whole head.
-pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
+pub(crate) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
     check_line_ends(head)?;
     let mut storage = [httparse::EMPTY_HEADER; HEAD_FIELDS_MAX];
     let mut request = httparse::Request::new(&mut storage);
@@ -126,6 +140,9 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
     }
     if !METHODS.contains(&method) {
         return Err(Reject::new(ErrorCode::NotImplemented, "the method is not known").closing());
+    }
+    if !is_target(method, target) {
+        return Err(bad("the request target is no path"));
     }
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -161,10 +178,24 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, Reject> {
         path,
         query,
         framing,
-        keep_alive: seen.keep_alive,
+        keep_alive: seen.keep_alive && !seen.close,
         expects_continue: seen.expects_continue && !http_1_0,
         fields: seen.fields,
     })
+}
+
+/// A path, a whole address, or `OPTIONS *`; and nothing that the query side would read otherwise.
+fn is_target(method: &str, target: &str) -> bool {
+    match target {
+        "/api/push" | "/api/ingest" => true,
+        "*" => method == "OPTIONS",
+        _ => {
+            let is_form = target.starts_with('/')
+                || target.starts_with("http://")
+                || target.starts_with("https://");
+            is_form && !target.contains('#') && target.parse::<hyper::Uri>().is_ok()
+        }
+    }
 }
 
 #[derive(Default)]
@@ -174,6 +205,8 @@ struct Seen<'b> {
     length: Option<u64>,
     chunked: bool,
     keep_alive: bool,
+    /// Whoever said so once means it, whatever else stands there.
+    close: bool,
     expects_continue: bool,
     fields: Fields<'b>,
 }
@@ -188,6 +221,9 @@ impl<'b> Seen<'b> {
         } else if is("content-type") {
             &mut fields.content_type
         } else if is("content-encoding") {
+            if fields.content_encoding.is_some() {
+                fields.content_encoding = Some(SEVERAL_ENCODINGS);
+            }
             &mut fields.content_encoding
         } else if is("x-batch-id") {
             &mut fields.batch_id
@@ -233,7 +269,7 @@ impl<'b> Seen<'b> {
         } else if name.eq_ignore_ascii_case("connection") {
             for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 if token.eq_ignore_ascii_case(b"close") {
-                    self.keep_alive = false;
+                    self.close = true;
                 } else if token.eq_ignore_ascii_case(b"keep-alive") {
                     self.keep_alive = true;
                 }
@@ -299,6 +335,18 @@ mod tests {
             501,
         );
         check(&with("Expect: more\r\n"), 417);
+        for target in [
+            "api/push",
+            "*",
+            "/a#b",
+            "/a\u{7f}",
+            "/a<b",
+            "ftp://a/b",
+            "http://",
+            "a:1",
+        ] {
+            check(&format!("POST {target} HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        }
         check("POST /api/push HTTP/2.0\r\nHost: a\r\n\r\n", 505);
         check("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
         check(
@@ -324,6 +372,31 @@ mod tests {
             (Framing::Length(12), false)
         );
         assert_eq!(head.fields.trace_id, Some(&b"r"[..]));
+    }
+
+    #[test]
+    fn close_wins_and_two_encodings_are_none_that_is_known() {
+        let text = with("Connection: close\r\nConnection: keep-alive\r\n");
+        assert!(!parse(text.as_bytes()).unwrap().keep_alive);
+        let text = with("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n");
+        let head = parse(text.as_bytes()).unwrap();
+        assert_eq!(head.fields.content_encoding, Some(SEVERAL_ENCODINGS));
+        let text = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(parse(text.as_bytes()).unwrap().path, "*");
+    }
+
+    #[test]
+    fn a_refused_head_still_tells_its_trace_id() {
+        let head = b"GET / HTTP/1.1\nX-Request-ID: r\r\nx-trace-ID:  t-1 \r\n\r\n";
+        assert_eq!(told_trace_id(head), Some(&b"t-1"[..]));
+        assert_eq!(
+            told_trace_id(b"GET / HTTP/1.1\r\nX-Request-ID: r\r\n"),
+            Some(&b"r"[..])
+        );
+        assert_eq!(
+            told_trace_id(b"GET /x-trace-id: HTTP/1.1\r\nX-Trace-ID : t\r\n"),
+            None
+        );
     }
 
     #[test]

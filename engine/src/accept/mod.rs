@@ -19,5 +19,6 @@ mod http1;
 mod listener;
 mod respond;
 
-pub(crate) use http1::METHODS;
+pub(crate) use chunked::Decoder;
+pub(crate) use http1::{Framing, METHODS, head_length, parse, told_trace_id};
 pub use listener::{Core, serve};

@@ -4,7 +4,7 @@ use super::in_flight::Permit;
 use super::rate::Quota;
 use crate::auth::{Principal, SignatureFields, Signed};
 use crate::model::BatchId;
-use crate::parse::{Limits, Reject};
+use crate::parse::{Encoding, Limits, Reject};
 use fiber_contract::ErrorCode;
 use fiber_contract::limits::{INGEST_SAMPLES_MAX, PUSH_SAMPLES_MAX, REGION_CHARS_MAX};
 use std::net::{IpAddr, Ipv4Addr};
@@ -90,7 +90,8 @@ impl From<Reject> for Refusal {
     }
 }
 
-/// Header values as they came; a repeated header counts as its first, a repeated Authorization as none.
+/// Header values as they came. A repeated header counts as its first, but a repeated Authorization as
+/// none, and a repeated Content-Encoding as [`SEVERAL_ENCODINGS`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
     pub authorization: Option<&'a [u8]>,
@@ -104,6 +105,9 @@ pub struct RequestHead<'a> {
     pub origin: Origin<'a>,
 }
 
+/// Stands for more than one Content-Encoding: no encoding that is known.
+pub const SEVERAL_ENCODINGS: &[u8] = b"several";
+
 /// When the answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
@@ -116,6 +120,7 @@ pub enum Ack {
 pub struct Admitted {
     pub(super) route: Route,
     pub(super) ack: Ack,
+    pub(super) encoding: Encoding,
     pub(super) principal: Arc<Principal>,
     pub(super) signed: Option<Signed>,
     pub(super) batch_id: BatchId,
@@ -132,8 +137,8 @@ impl Admitted {
     }
 }
 
-/// `application/json`, with or without parameters.
-pub(super) fn check_media(head: &RequestHead<'_>) -> Result<(), Reject> {
+/// `application/json`, with or without parameters, plain or compressed.
+pub(super) fn media(head: &RequestHead<'_>) -> Result<Encoding, Reject> {
     let essence = head.content_type.map(|value| {
         value
             .split(|byte| *byte == b';')
@@ -147,13 +152,12 @@ pub(super) fn check_media(head: &RequestHead<'_>) -> Result<(), Reject> {
             "send the body as Content-Type: application/json",
         ));
     }
-    match head.content_encoding {
-        Some(encoding) if !encoding.eq_ignore_ascii_case(b"identity") => Err(Reject::new(
+    Encoding::of(head.content_encoding).ok_or_else(|| {
+        Reject::new(
             ErrorCode::UnsupportedMedia,
-            "send the body without Content-Encoding",
-        )),
-        _ => Ok(()),
-    }
+            "send the body plain, or with one Content-Encoding: gzip or zstd",
+        )
+    })
 }
 
 /// The id that the client named, or one of ours.
@@ -228,9 +232,33 @@ mod tests {
             content_type: Some(content_type),
             ..RequestHead::default()
         };
-        assert!(check_media(&head(b"application/json")).is_ok());
-        assert!(check_media(&head(b"Application/JSON; charset=utf-8")).is_ok());
-        assert!(check_media(&head(b"text/json")).is_err());
-        assert!(check_media(&RequestHead::default()).is_err());
+        assert!(media(&head(b"application/json")).is_ok());
+        assert!(media(&head(b"Application/JSON; charset=utf-8")).is_ok());
+        assert!(media(&head(b"text/json")).is_err());
+        assert!(media(&RequestHead::default()).is_err());
+    }
+
+    #[test]
+    fn one_encoding_of_three_is_taken() {
+        let encoding = |field: &'static [u8]| {
+            let head = RequestHead {
+                content_type: Some(b"application/json"),
+                content_encoding: Some(field),
+                ..RequestHead::default()
+            };
+            media(&head).map_err(|reject| reject.code.http_status())
+        };
+        assert_eq!(encoding(b"GZip"), Ok(Encoding::Gzip));
+        assert_eq!(encoding(b"zstd"), Ok(Encoding::Zstd));
+        assert_eq!(encoding(b"identity"), Ok(Encoding::Identity));
+        for other in [
+            &b"br"[..],
+            b"",
+            b"gzip, gzip",
+            b"gzip,identity",
+            SEVERAL_ENCODINGS,
+        ] {
+            assert_eq!(encoding(other), Err(415), "{}", other.escape_ascii());
+        }
     }
 }

@@ -59,6 +59,21 @@ impl Permit {
         }
         taken.is_ok()
     }
+
+    pub fn held(&self) -> usize {
+        self.bytes
+    }
+
+    /// Holds this much from now on: less than before always, more if there is room.
+    #[must_use]
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let Some(back) = self.bytes.checked_sub(bytes) else {
+            return self.grow(bytes - self.bytes);
+        };
+        self.all.bytes.fetch_sub(back, Ordering::Relaxed);
+        self.bytes = bytes;
+        true
+    }
 }
 
 impl Drop for Permit {
@@ -80,6 +95,9 @@ mod tests {
         assert!(all.grow(1));
         assert!(!all.grow(1));
         assert!(in_flight.is_crowded());
+        assert!(all.hold(7) && all.held() == 7 && in_flight.bytes() == 7);
+        assert!(!all.hold(BODIES_IN_FLIGHT_BYTES_MAX + 1) && all.hold(9));
+        assert_eq!(in_flight.bytes(), 9);
         drop(all);
         assert_eq!(in_flight.bytes(), 0);
         assert!(!in_flight.is_crowded());

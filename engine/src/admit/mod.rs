@@ -19,7 +19,9 @@ mod reply;
 mod service;
 
 pub use batch_ids::BatchIds;
-pub use head::{Ack, Admitted, ForwardedFor, Origin, Refusal, RequestHead, Route};
+pub use head::{
+    Ack, Admitted, ForwardedFor, Origin, Refusal, RequestHead, Route, SEVERAL_ENCODINGS,
+};
 pub use in_flight::{InFlight, Permit};
 pub use rate::{OverLimit, Policy, Quota, RateLimiter, Report, Sharing, UnderWay};
 pub use reply::{Reply, render_reject};

@@ -11,7 +11,7 @@ use crate::journal::record::Record;
 use crate::journal::{Answers, Appender, CommitFailed, Refused};
 use crate::limits::COMMITTED_ACK_WAIT;
 use crate::model::{GroupSeq, TraceId, clock};
-use crate::parse::{Parsed, Reject, Scratch, parse};
+use crate::parse::{Inflation, Parsed, Reject, STEP_BYTES_MAX, Scratch, parse};
 use crate::planted::planted;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{IngestCounters, Metrics};
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// One per process, shared by all cores and by the query side.
@@ -136,7 +137,7 @@ impl Admit {
         if self.shutdown.is_asked() {
             return Err(Reject::overloaded("the engine is stopping").closing());
         }
-        head::check_media(head)?;
+        let encoding = head::media(head)?;
         let ack = head::ack(head.query)?;
         let (batch_id, named_by_client) = head::batch_id(route, head)?;
         let source_region = head::source_region(head)?;
@@ -162,6 +163,7 @@ impl Admit {
         Ok(Admitted {
             route,
             ack,
+            encoding,
             principal,
             signed,
             batch_id,
@@ -175,9 +177,9 @@ impl Admit {
     pub async fn body(
         &self,
         core: usize,
-        admitted: Admitted,
+        mut admitted: Admitted,
         trace_id: TraceId,
-        mut body: Vec<u8>,
+        body: Vec<u8>,
         waits: impl Waits,
     ) -> Reply {
         let counters = self.counters(core);
@@ -185,7 +187,7 @@ impl Admit {
         counters.body_bytes.add(body.len() as u64);
         let mut quota = None;
         let done = self
-            .store(counters, &admitted, &trace_id, &mut body, &mut quota, waits)
+            .store(counters, &mut admitted, &trace_id, body, &mut quota, waits)
             .await;
         match done {
             Ok((status, message, data)) => {
@@ -212,15 +214,15 @@ impl Admit {
     async fn store(
         &self,
         counters: &IngestCounters,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         trace_id: &TraceId,
-        body: &mut [u8],
+        mut body: Vec<u8>,
         quota: &mut Option<Quota>,
         waits: impl Waits,
     ) -> Result<(u16, String, IngestData), Reject> {
         // Before parsing, which changes the bytes; and the signature before anything is told.
         let body_hash: [u8; 32] = if admitted.named_by_client || admitted.signed.is_some() {
-            Sha256::digest(&*body).into()
+            Sha256::digest(&body).into()
         } else {
             [0; 32]
         };
@@ -231,11 +233,8 @@ impl Admit {
             match self.batch_ids.look(admitted.batch_id, &body_hash) {
                 Seen::New => {}
                 Seen::Answered(data) => {
-                    return Ok((
-                        200,
-                        "Already processed".to_owned(),
-                        IngestData::clone(&data),
-                    ));
+                    let first = IngestData::clone(&data);
+                    return Ok((200, "Already processed".to_owned(), first));
                 }
                 Seen::Conflict => {
                     return Err(Reject::new(
@@ -245,9 +244,12 @@ impl Admit {
                 }
             }
         }
+        if let Some(plain) = inflate(admitted, &body).await? {
+            body = plain;
+        }
         let now = clock::now();
-        let parsed =
-            SCRATCH.with_borrow_mut(|scratch| parse(body, admitted.route.limits(), now, scratch));
+        let limits = admitted.route.limits();
+        let parsed = SCRATCH.with_borrow_mut(|scratch| parse(&mut body, limits, now, scratch));
         let parsed = parsed
             .inspect_err(|reject| counters.reject_samples(reject.errors.len(), &reject.errors))?;
         check_nodes(&admitted.principal, &parsed)?;
@@ -291,6 +293,41 @@ impl Admit {
         }
         format!("Queued {rows} metrics")
     }
+}
+
+/// Makes a compressed body plain. What it grows to is charged step by step, before each; and between steps the
+/// other tasks of the thread have their turn.
+async fn inflate(admitted: &mut Admitted, body: &[u8]) -> Result<Option<Vec<u8>>, Reject> {
+    let Some(mut inflation) = Inflation::new(admitted.encoding, body) else {
+        return Ok(None);
+    };
+    let permit = &mut admitted.permit;
+    let sent_bytes = permit.held();
+    loop {
+        if !permit.hold(sent_bytes + inflation.held_bytes() + STEP_BYTES_MAX) {
+            return Err(Reject::overloaded("too many bytes are in flight"));
+        }
+        if inflation.step()? {
+            break;
+        }
+        let_others_go().await;
+    }
+    let plain = inflation.into_plain();
+    let held = permit.hold(sent_bytes + plain.len());
+    debug_assert!(held, "it is no more than before");
+    Ok(Some(plain))
+}
+
+async fn let_others_go() {
+    let mut went = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut went, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A probe's key speaks for that probe alone.

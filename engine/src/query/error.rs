@@ -40,12 +40,6 @@ pub(crate) enum Error {
     Denied(#[from] Denied),
     #[error("too many requests without a valid token came from this address")]
     TooManyUnknown { wait: Duration },
-    #[error("the request target is too long")]
-    TargetTooLong,
-    #[error("{0}")]
-    BadHead(&'static str),
-    #[error("only 100-continue can be expected")]
-    Expectation,
     #[error("parameter {name}: {reason}")]
     Parameter { name: &'static str, reason: String },
     #[error("the body is larger than {limit_bytes} bytes")]
@@ -88,15 +82,13 @@ impl Error {
             Self::MethodUnknown => ErrorCode::NotImplemented,
             Self::Denied(denied) => denied.code(),
             Self::TooManyUnknown { .. } => ErrorCode::RateLimited,
-            Self::TargetTooLong => ErrorCode::UriTooLong,
-            Self::BadHead(_) | Self::BadJson(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
+            Self::BadJson(_) | Self::BodyBroken => ErrorCode::MalformedBatch,
             Self::BodyTooSlow => ErrorCode::RequestTimeout,
             Self::NotJson => ErrorCode::UnsupportedMedia,
             Self::ForeignPage => ErrorCode::Forbidden,
             Self::People(error) => of_people(error),
             Self::Keys(error) => of_keys(error),
             Self::Registry(error) => of_registry(error),
-            Self::Expectation => ErrorCode::ExpectationFailed,
             Self::Parameter { .. } => ErrorCode::InvalidMetric,
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::Busy(_) | Self::Database(_) => ErrorCode::Overloaded,
@@ -108,13 +100,7 @@ impl Error {
     pub(crate) const fn closes(&self) -> bool {
         matches!(
             self,
-            Self::TargetTooLong
-                | Self::BadHead(_)
-                | Self::Expectation
-                | Self::MethodUnknown
-                | Self::BodyTooLarge { .. }
-                | Self::BodyBroken
-                | Self::BodyTooSlow
+            Self::MethodUnknown | Self::BodyTooLarge { .. } | Self::BodyBroken | Self::BodyTooSlow
         )
     }
 }

@@ -2,7 +2,6 @@
 
 use super::connection::serve_connection;
 use super::context::Context;
-use super::rewind::Rewind;
 use crate::limits::{
     HANDOFF_QUEUE, QUERY_CONNECTIONS_MAX, QUERY_DRAIN_DEADLINE, QUERY_SEND_BUFFER_BYTES,
     QUERY_UNACKED_DEADLINE,
@@ -95,7 +94,7 @@ async fn serve(handoff: Handoff, context: Arc<Context>) {
     let Handoff { stream, read, peer } = handoff;
     let stream = prepare(&stream).and_then(|()| tokio::net::TcpStream::from_std(stream));
     match stream {
-        Ok(stream) => serve_connection(Rewind::new(read, stream), peer, context).await,
+        Ok(stream) => serve_connection(read, stream, peer, context).await,
         Err(error) => tracing::warn!(%peer, %error, "take over a connection"),
     }
 }

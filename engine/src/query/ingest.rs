@@ -1,32 +1,32 @@
 //! Pushes that arrive on a connection of the query side. The same service as on the cores judges the
-//! head first, and only then asks for the body, which is read here under the same bounds.
+//! head first, and only then asks for the body, piece by piece.
 
+use super::connection::framed;
 use super::context::Context;
 use super::error::Error;
+use super::framing::Exchange;
 use super::respond::Body;
 use crate::admit::Route;
-use crate::limits::{BODY_WINDOW, BODY_WINDOW_BYTES_MIN};
 use crate::model::{BatchId, TraceId};
 use crate::parse::Reject;
-use bytes::{Bytes, BytesMut};
-use fiber_contract::ErrorCode;
+use bytes::Bytes;
 use fiber_contract::account::Receipt;
-use fiber_contract::limits::BODY_BYTES_MAX;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response};
 use std::net::SocketAddr;
-use tokio::time::{Instant, timeout_at};
+use std::sync::Arc;
 
 /// A request whose body is not read yet.
 #[derive(Debug)]
 pub struct IngestRequest {
     pub route: Route,
     pub headers: HeaderMap,
-    /// What the body may hold: its length if it was told, else the longest.
-    pub body_bytes_max: usize,
+    /// The body's length, if it was told.
+    pub body_bytes: Option<usize>,
     /// After the `?`, not decoded.
     pub query: Option<String>,
     pub peer: SocketAddr,
@@ -41,16 +41,19 @@ pub struct IngestReply {
     pub body: Bytes,
 }
 
-/// Reads the body when it is first polled; dropped without, nothing of the body is taken.
-pub type ReadBody<'a> = BoxFuture<'a, Result<Bytes, Reject>>;
+/// The body in the pieces in which it comes. Dropped without being polled, nothing of it is taken.
+pub type BodyPieces<'a> = BoxStream<'a, Result<Bytes, Reject>>;
 
 /// What makes samples durable; the cores' path behind one call.
 pub trait IngestService: Send + Sync {
     fn handle<'a>(
         &'a self,
         request: IngestRequest,
-        body: ReadBody<'a>,
+        body: BodyPieces<'a>,
     ) -> BoxFuture<'a, IngestReply>;
+
+    /// The answer to a request that is none, counted.
+    fn refuse(&self, reject: Reject, trace_id: TraceId) -> IngestReply;
 
     /// What is remembered of a batch that was answered.
     fn answered(&self, id: BatchId) -> Option<Receipt>;
@@ -63,70 +66,43 @@ pub(crate) async fn handle(
     context: &Context,
     trace_id: &TraceId,
 ) -> Result<Response<Body>, Error> {
-    if request
-        .headers()
-        .get(EXPECT)
-        .is_some_and(|value| !is_continue(value))
-    {
-        return Err(Error::Expectation);
-    }
-    let (head, body) = request.into_parts();
-    let length = body.size_hint().upper().unwrap_or(BODY_BYTES_MAX as u64);
-    if length > BODY_BYTES_MAX as u64 {
-        return Err(Error::BodyTooLarge {
-            limit_bytes: BODY_BYTES_MAX,
-        });
-    }
+    let (mut head, body) = request.into_parts();
+    let exchange = head.extensions.remove::<Arc<Exchange>>();
+    let told = body.size_hint().exact();
     let request = IngestRequest {
         route,
         headers: head.headers,
-        body_bytes_max: usize::try_from(length).unwrap_or(usize::MAX),
+        body_bytes: told.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         query: head.uri.query().map(str::to_owned),
         peer,
         trace_id: trace_id.clone(),
     };
-    let reply = context.ingest.handle(request, Box::pin(read(body))).await;
-    let status =
-        StatusCode::from_u16(reply.status).map_err(|error| Error::Internal(Box::new(error)))?;
-    let mut response = Response::new(Body::Whole(reply.body));
-    *response.status_mut() = status;
-    response.headers_mut().extend(reply.headers);
-    Ok(response)
+    let pieces = pieces(body, exchange).boxed();
+    Ok(framed(context.ingest.handle(request, pieces).await))
 }
 
-fn is_continue(value: &HeaderValue) -> bool {
-    value.as_bytes().eq_ignore_ascii_case(b"100-continue")
-}
-
-/// The body, or the reason to give up on it: longer than the limit, slower than the least rate.
-async fn read(mut body: Incoming) -> Result<Bytes, Reject> {
-    let mut whole = BytesMut::new();
-    let mut window_ends = Instant::now() + BODY_WINDOW;
-    let mut window_bytes = 0;
-    loop {
-        let frame = match timeout_at(window_ends, body.frame()).await {
-            Err(_) => {
-                return Err(
-                    Reject::new(ErrorCode::RequestTimeout, "the body came too slowly").closing(),
-                );
-            }
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(_))) => return Err(Reject::malformed("the body ended early").closing()),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if whole.len() + data.len() > BODY_BYTES_MAX {
-            return Err(
-                Reject::too_large(format!("a body may have {BODY_BYTES_MAX} bytes")).closing(),
-            );
+/// How fast it must come is the guard's to judge.
+fn pieces(
+    body: Incoming,
+    exchange: Option<Arc<Exchange>>,
+) -> impl Stream<Item = Result<Bytes, Reject>> {
+    stream::unfold((body, exchange), |(mut body, exchange)| async move {
+        loop {
+            let piece = match body.frame().await {
+                None => {
+                    if let Some(exchange) = exchange {
+                        exchange.body_was_taken();
+                    }
+                    return None;
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Ok(data),
+                    // Trailers.
+                    Err(_) => continue,
+                },
+                Some(Err(_)) => Err(Reject::malformed("the body ended early").closing()),
+            };
+            return Some((piece, (body, exchange)));
         }
-        window_bytes += data.len();
-        if window_bytes >= BODY_WINDOW_BYTES_MIN {
-            window_bytes = 0;
-            window_ends = Instant::now() + BODY_WINDOW;
-        }
-        whole.extend_from_slice(&data);
-    }
+    })
 }

@@ -5,6 +5,7 @@
 //!
 //! - The number of connections, the bytes of bodies, the rows behind an answer and the buffer of a
 //!   slow browser are bounded (`limits`); beyond a bound the answer is 503 or 422, never growth.
+//! - Heads, chunks and deadlines are judged by the cores' rules before hyper sees a byte (`framing`).
 //! - `/api/status` and the live stream are answered from memory. A dead database makes queries 503
 //!   and the status `degraded`; it makes nothing wait.
 //! - Percentiles come from raw values or merged sketches, never from percentiles.
@@ -23,6 +24,7 @@ mod context;
 mod cors;
 mod error;
 pub(crate) mod federation;
+mod framing;
 pub mod handoff;
 pub mod ingest;
 mod ledger;
@@ -34,7 +36,6 @@ mod params;
 mod raw;
 mod receipt;
 pub(crate) mod respond;
-mod rewind;
 mod router;
 mod same_site;
 mod series;
@@ -49,7 +50,7 @@ pub(crate) use error::DatabaseError;
 
 pub use context::{Context, Parts, Reading};
 pub use handoff::{Handoff, HandoffReceiver, HandoffSender};
-pub use ingest::{IngestReply, IngestRequest, IngestService, ReadBody};
+pub use ingest::{BodyPieces, IngestReply, IngestRequest, IngestService};
 
 #[cfg(test)]
 mod tests;

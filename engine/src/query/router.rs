@@ -141,6 +141,11 @@ pub(crate) fn resolve<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, E
     }
 }
 
+/// Whether the handler of a request reads its body.
+pub(crate) fn takes_a_body(method: &Method, path: &str) -> bool {
+    *method != Method::GET && *method != Method::HEAD && resolve(method, path).is_ok()
+}
+
 fn find(path: &str) -> Option<Route<'_>> {
     if let Some((_, route)) = EXACT.iter().find(|(exact, _)| *exact == path) {
         return Some(*route);

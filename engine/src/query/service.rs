@@ -1,4 +1,4 @@
-//! One request: judge the head, find the handler, frame what comes back.
+//! One request: find the handler, frame what comes back. Its head was judged by `framing`.
 
 use super::context::Context;
 use super::cors;
@@ -15,11 +15,10 @@ use super::{
 };
 use crate::admin::{health, scrape};
 use crate::audit::Actor;
-use crate::limits::TARGET_BYTES_MAX;
 use crate::model::TraceId;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use hyper::{Method, Request, Response, Version};
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request, Response};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,7 +64,6 @@ async fn dispatch(
     context: &Arc<Context>,
     trace_id: &TraceId,
 ) -> Result<Response<Body>, Error> {
-    judge_head(&request)?;
     let uri = request.uri().clone();
     let route = resolve(request.method(), uri.path())?;
     let gives_cookies = matches!(route, Route::Login | Route::Refresh | Route::Logout);
@@ -108,26 +106,4 @@ async fn dispatch(
         Route::Key { id } => users::key(context, id, &actor).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
     }
-}
-
-/// What hyper lets pass and the contract does not.
-fn judge_head(request: &Request<Incoming>) -> Result<(), Error> {
-    let target_bytes = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    if target_bytes > TARGET_BYTES_MAX {
-        return Err(Error::TargetTooLong);
-    }
-    let headers = request.headers();
-    let hosts = headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Err(Error::BadHead("exactly one Host field is required"));
-    }
-    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-        return Err(Error::BadHead(
-            "Content-Length and Transfer-Encoding exclude each other",
-        ));
-    }
-    Ok(())
 }

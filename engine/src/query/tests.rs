@@ -9,16 +9,20 @@ use crate::admit::{RateLimiter, Sharing};
 use crate::auth::Authorizer;
 use crate::config::{Config, load};
 use crate::coordination::Coordination;
-use crate::model::NodeKey;
+use crate::model::{NodeKey, TraceId};
+use crate::parse::Reject;
 use crate::publish::notify::{Committed, NodeRegistration, NodeSamples, StoredSample};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
 use fiber_contract::UnixMicros;
+use fiber_contract::limits::BODY_BYTES_MAX;
 use fiber_contract::live::{LiveChange, LiveSnapshot};
 use fiber_contract::status::{EtlStatus, JournalStatus, Status};
 use fiber_contract::{ErrorBody, ErrorCode};
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use hyper::header::{CONNECTION, HeaderValue};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -30,10 +34,24 @@ impl IngestService for Echo {
     fn handle<'a>(
         &'a self,
         request: IngestRequest,
-        body: ReadBody<'a>,
+        mut body: BodyPieces<'a>,
     ) -> BoxFuture<'a, IngestReply> {
         Box::pin(async move {
-            let read = body.await.map_or_else(|_| 0, |body| body.len());
+            if request
+                .body_bytes
+                .is_some_and(|bytes| bytes > BODY_BYTES_MAX)
+            {
+                let reject = Reject::too_large("too long").closing();
+                return self.refuse(reject, request.trace_id);
+            }
+            assert!(
+                !request.headers.contains_key("x-panic"),
+                "as it was asked to"
+            );
+            let mut read = 0;
+            while let Some(Ok(piece)) = body.next().await {
+                read += piece.len();
+            }
             let body = format!("{:?} {} {}", request.route, read, request.trace_id.as_str());
             IngestReply {
                 status: 202,
@@ -41,6 +59,22 @@ impl IngestService for Echo {
                 body: body.into(),
             }
         })
+    }
+
+    fn refuse(&self, reject: Reject, trace_id: TraceId) -> IngestReply {
+        let body = ErrorBody {
+            status: "error".to_owned(),
+            code: reject.code,
+            message: reject.message.into_owned(),
+            trace_id: trace_id.as_str().to_owned(),
+            errors: Vec::new(),
+        };
+        let close = (CONNECTION, HeaderValue::from_static("close"));
+        IngestReply {
+            status: reject.code.http_status(),
+            headers: reject.close.then_some(close).into_iter().collect(),
+            body: serde_json::to_vec(&body).unwrap().into(),
+        }
     }
 
     fn answered(&self, _: crate::model::BatchId) -> Option<fiber_contract::account::Receipt> {
@@ -320,6 +354,22 @@ async fn a_push_on_a_handed_over_connection_reaches_the_service() {
     let (head, body) = ask(&server, chunked).await;
     assert!(head.starts_with("http/1.1 202"), "{head}");
     assert_eq!(String::from_utf8(body).unwrap(), "Ingest 5 t-2");
+}
+
+#[tokio::test]
+async fn a_panic_is_500_with_a_trace_id_and_ends_only_its_connection() {
+    let server = serve("prod").await;
+    let request = "POST /api/push HTTP/1.1\r\nHost: a\r\nX-Trace-ID: t-3\r\nX-Panic: yes\r\n\r\n";
+    let (head, body) = ask(&server, request).await;
+    assert!(head.starts_with("http/1.1 500"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    let error = error(&body);
+    assert_eq!(
+        (error.code, error.message.as_str(), error.trace_id.as_str()),
+        (ErrorCode::Internal, "internal error", "t-3")
+    );
+    let (head, _) = get(&server, "/api/status", "").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
 }
 
 #[tokio::test]

@@ -177,19 +177,6 @@ fn compare(name: &'static str, stack: &Stack, probes: &[Probe], times: Times) ->
     let rows = settled_rows(stack, expect)?;
     let mut outcome = Outcome::timed(name, times);
     outcome.acked = expect;
-    account(&mut outcome, &measured, waiting, &rows)?;
-    let quarantined = stack.database.psql("SELECT count(*) FROM quarantine")?;
-    outcome.quarantined = quarantined.trim().parse()?;
-    outcome.notes.push(format!(
-        "{} probes measured {}, {waiting} wait in their spools at the end",
-        probes.len(),
-        measured.len()
-    ));
-    Ok(outcome)
-}
-
-/// The rows against what was measured. So many of the measured may still be missing: they wait.
-fn account(outcome: &mut Outcome, measured: &Samples, waiting: u64, rows: &str) -> Result<()> {
     let mut stored = Samples::new();
     for line in rows.lines().filter(|line| !line.is_empty()) {
         let (key, values) = row(line)?;
@@ -208,7 +195,14 @@ fn account(outcome: &mut Outcome, measured: &Samples, waiting: u64, rows: &str) 
         .filter(|key| !stored.contains_key(*key))
         .count() as u64;
     outcome.lost = absent.saturating_sub(waiting);
-    Ok(())
+    let quarantined = stack.database.psql("SELECT count(*) FROM quarantine")?;
+    outcome.quarantined = quarantined.trim().parse()?;
+    outcome.notes.push(format!(
+        "{} probes measured {}, {waiting} wait in their spools at the end",
+        probes.len(),
+        measured.len()
+    ));
+    Ok(outcome)
 }
 
 /// Once they do not become more.
@@ -267,40 +261,4 @@ fn row(line: &str) -> Result<Sample> {
         (node_id.to_owned(), probe_type.to_owned(), time.parse()?),
         values,
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// (lost, duplicates, ghosts) of two measured samples and these rows.
-    fn check(rows: &str, waiting: u64, expect: (u64, u64, u64)) {
-        let measured = ["n|tcp|1|0.5|100|0", "n|tcp|2||0|100"]
-            .iter()
-            .map(|line| row(line).unwrap())
-            .collect();
-        let mut outcome = Outcome::default();
-        account(&mut outcome, &measured, waiting, rows).unwrap();
-        let found = (outcome.lost, outcome.duplicates, outcome.ghosts);
-        assert_eq!(found, expect, "{rows}");
-    }
-
-    #[test]
-    fn what_is_lost_doubled_or_invented_is_found() {
-        let (one, two) = ("n|tcp|1|0.5|100|0", "n|tcp|2||0|100");
-        check(&format!("{one}\n{two}\n"), 0, (0, 0, 0));
-        check(one, 0, (1, 0, 0));
-        check(one, 1, (0, 0, 0));
-        check("", 1, (1, 0, 0));
-        check(&format!("{one}\n{two}\n{two}"), 0, (0, 1, 0));
-        check(&format!("{one}\n{two}\nn|tcp|3|1|100|0"), 0, (0, 0, 1));
-        check(&format!("{one}\nn|tcp|2|7|100|0"), 0, (0, 0, 1));
-    }
-
-    #[test]
-    fn a_sample_of_a_spool_is_the_row_of_the_table() {
-        let json = br#"{"node_id":"n","probe_type":"tcp","timestamp":"1970-01-01T00:00:00.000001Z",
-            "latency_ms":0.1,"uptime_pct":100.0,"packet_loss":0.0}"#;
-        assert_eq!(read(json).unwrap(), row("n|tcp|1|0.1|100|0").unwrap());
-    }
 }

@@ -2,8 +2,8 @@
 //! are reported with it, and a server that stands still for a second must show in its p99 as the
 //! arithmetic says: a generator that waits with the server would hide it.
 
-use super::ingest::{generator_threads, saturation};
-use super::{Bar, Context, Endpoint, Line, Target};
+use super::ingest::generator_threads;
+use super::{Absent, Bar, Context, Line, Target};
 use anyhow::{Context as _, Result};
 use fiber_loadgen::fleet::{self, Config, Rate};
 use std::thread::sleep;
@@ -16,18 +16,21 @@ const STALL: Duration = Duration::from_secs(1);
 const RUN: Duration = Duration::from_secs(20);
 
 pub(super) fn believed(context: &Context) -> Result<Vec<Line>> {
-    let endpoint = Target::Fresh.endpoint()?;
-    Ok(vec![ceiling(context, &endpoint)?, stalled(&endpoint)?])
+    Ok(vec![ceiling(context)?, stalled()?])
 }
 
-fn ceiling(context: &Context, endpoint: &Endpoint) -> Result<Line> {
+fn ceiling(context: &Context) -> Result<Line> {
     let line = Line::new(
         GATE,
         "the generator's ceiling ÷ the rate reported with it",
         "",
     )
     .must(Bar::at_least(1.3));
-    let reported = saturation(context, endpoint)?;
+    let Some(reported) = context.saturation.get() else {
+        return Ok(line.absent(Absent::NotRun(
+            "test_1k_concurrent_probes was not run with it".to_owned(),
+        )));
+    };
     let alone = fleet::run(Config {
         probes: context.size.probes,
         rate: Rate::Max,
@@ -41,12 +44,13 @@ fn ceiling(context: &Context, endpoint: &Endpoint) -> Result<Line> {
     Ok(line.measured(ceiling / reported).note(format!(
         "{} requests/s rendered and not sent; {} reported",
         super::line::number(ceiling),
-        super::line::number(reported)
+        super::line::number(*reported)
     )))
 }
 
 /// The engine is stopped by SIGSTOP, so nothing of it can help.
-fn stalled(endpoint: &Endpoint) -> Result<Line> {
+fn stalled() -> Result<Line> {
+    let endpoint = Target::Fresh.endpoint()?;
     let engine = &endpoint
         .servers
         .as_ref()

@@ -129,7 +129,7 @@ fn timed(line: Line, report: &Report, value_ms: f64) -> Line {
     )))
 }
 
-pub(super) fn saturation(context: &Context, endpoint: &Endpoint) -> Result<f64> {
+fn saturation(context: &Context, endpoint: &Endpoint) -> Result<f64> {
     if let Some(known) = context.saturation.get() {
         return Ok(*known);
     }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use fiber_contract::UnixMicros;
 use fiber_local::servers::Engine;
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,7 +40,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(engine: &Engine) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", engine.port()))?;
+        Self::over(TcpStream::connect(("127.0.0.1", engine.port()))?)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Result<Self> {
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
         stream.set_nodelay(true)?;
@@ -50,8 +53,21 @@ impl Connection {
         })
     }
 
+    /// Over a stream whose deadlines are set already.
+    pub(crate) fn waiting(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(bytes)?)
+    }
+
+    /// How long an answer is waited for.
+    pub(crate) fn be_patient_for(&self, patience: Duration) -> Result<()> {
+        Ok(self.stream.set_read_timeout(Some(patience))?)
     }
 
     /// In two parts with a pause, so that the engine reads them apart.
@@ -103,10 +119,15 @@ impl Connection {
         Ok(())
     }
 
-    /// True when the engine ends the connection, and sends nothing before.
+    /// True when the engine ends the connection, and sends nothing before. It may have ended long ago,
+    /// before all of a request was sent, which resets the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut buffer = [0; 1];
-        self.read.is_empty() && matches!(self.stream.read(&mut buffer), Ok(0))
+        let ended = match self.stream.read(&mut buffer) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        };
+        self.read.is_empty() && ended
     }
 }
 

@@ -15,7 +15,6 @@ use std::process::{Command, Stdio};
 const SUITE: &str = "trixie";
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const PACKAGES: [&str; 3] = ["postgresql-17", "postgresql-17-timescaledb", "redis-server"];
 
 /// Downloaded as dependencies, of no use to a server that starts neither JIT nor Perl: 250 MB.
 const NOT_UNPACKED: [&str; 10] = [
@@ -31,8 +30,8 @@ const NOT_UNPACKED: [&str; 10] = [
     "passwd_",
 ];
 
-/// Fetches the packages and returns their files.
-pub(super) fn download(tree: &Path, step: &Step) -> Result<Vec<PathBuf>> {
+/// Fetches the packages with all that they need, and returns their files.
+pub(super) fn download(packages: &[&str], tree: &Path, step: &Step) -> Result<Vec<PathBuf>> {
     require_apt()?;
     let work = tree.join("apt");
     for dir in ["lists/partial", "cache/archives/partial"] {
@@ -49,7 +48,7 @@ pub(super) fn download(tree: &Path, step: &Step) -> Result<Vec<PathBuf>> {
     step.detail("package lists");
     apt_get(&work, &["update"], step)?;
     let mut install = vec!["install", "--yes", "--download-only"];
-    install.extend(PACKAGES);
+    install.extend(packages);
     apt_get(&work, &install, step)?;
 
     let archives = work.join("cache/archives");
@@ -88,8 +87,8 @@ pub(super) fn unpack(archives: &[PathBuf], tree: &Path, step: &Step) -> Result<(
 fn require_apt() -> Result<()> {
     if paths::find_on_path("apt-get").is_none() || paths::find_on_path("dpkg-deb").is_none() {
         bail!(
-            "PostgreSQL 17 with TimescaleDB and Redis are not here, and apt-get, which would fetch \
-             them, is missing. Install them, or set DB_HOST, DB_PORT, DB_USER, DB_PASS and \
+            "PostgreSQL 17 with TimescaleDB, Redis or nginx are not here, and apt-get, which would \
+             fetch them, is missing. Install them, or set DB_HOST, DB_PORT, DB_USER, DB_PASS and \
              REDIS_URL to servers of your own."
         );
     }

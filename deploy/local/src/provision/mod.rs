@@ -35,6 +35,22 @@ impl ServerPrograms {
     }
 }
 
+/// What is unpacked into one tree.
+struct Packages {
+    shown: &'static str,
+    names: &'static [&'static str],
+}
+
+const SERVERS: Packages = Packages {
+    shown: "PostgreSQL 17 with TimescaleDB and Redis from Debian's packages",
+    names: &["postgresql-17", "postgresql-17-timescaledb", "redis-server"],
+};
+const NGINX: Packages = Packages {
+    shown: "nginx from Debian's packages",
+    names: &["nginx"],
+};
+
+const NATIVE_NGINX: &str = "/usr/sbin/nginx";
 const NATIVE_POSTGRES_BIN: &str = "/usr/lib/postgresql/17/bin";
 const NATIVE_TIMESCALE: &str = "/usr/share/postgresql/17/extension/timescaledb.control";
 
@@ -43,11 +59,24 @@ pub fn server_programs() -> Result<ServerPrograms> {
     if let Some(native) = native() {
         return Ok(native);
     }
-    let dir = tree::final_dir()?;
+    let dir = tree::final_dir("")?;
     if !tree::is_complete(&dir) {
-        provision(&dir)?;
+        provision(&SERVERS, &dir, |dir| programs_in(dir).map(drop))?;
     }
     programs_in(&dir)
+}
+
+/// nginx, for the tests of the engine behind it; provisioned when it is first asked for.
+pub fn nginx_program() -> Result<PathBuf> {
+    let native = Path::new(NATIVE_NGINX);
+    if paths::is_executable(native) {
+        return Ok(native.to_path_buf());
+    }
+    let dir = tree::final_dir("-nginx")?;
+    if !tree::is_complete(&dir) {
+        provision(&NGINX, &dir, |dir| runs(&dir.join("usr/sbin/nginx"), "-v"))?;
+    }
+    Ok(dir.join("usr/sbin/nginx"))
 }
 
 fn native() -> Option<ServerPrograms> {
@@ -76,24 +105,28 @@ fn programs_in(dir: &Path) -> Result<ServerPrograms> {
         programs.postgres_tool("postgres"),
         programs.redis_server.clone(),
     ] {
-        let output = Command::new(&program)
-            .arg("--version")
-            .output()
-            .with_context(|| format!("run {}", program.display()))?;
-        if !output.status.success() {
-            bail!(
-                "{} does not run here: {}\nRemove {} and try again, or set DB_HOST and REDIS_URL \
-                 to servers of your own.",
-                program.display(),
-                String::from_utf8_lossy(&output.stderr).trim(),
-                dir.display()
-            );
-        }
+        runs(&program, "--version")?;
     }
     Ok(programs)
 }
 
-fn provision(dir: &Path) -> Result<()> {
+fn runs(program: &Path, version: &str) -> Result<()> {
+    let output = Command::new(program)
+        .arg(version)
+        .output()
+        .with_context(|| format!("run {}", program.display()))?;
+    if !output.status.success() {
+        bail!(
+            "{} does not run here: {}\nRemove its folder in the cache and try again, or set DB_HOST \
+             and REDIS_URL to servers of your own.",
+            program.display(),
+            String::from_utf8_lossy(&output.stderr).trim(),
+        );
+    }
+    Ok(())
+}
+
+fn provision(packages: &Packages, dir: &Path, check: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let parent = dir.parent().context("the cache folder has no parent")?;
     tree::create_public_dir(parent)?;
     let _lock = FileLock::acquire(
@@ -104,12 +137,12 @@ fn provision(dir: &Path) -> Result<()> {
         return Ok(());
     }
     tree::remove_partial_trees(parent)?;
-    let step = Step::start("PostgreSQL 17 with TimescaleDB and Redis from Debian's packages");
+    let step = Step::start(packages.shown);
     let partial = tree::Partial::create(dir)?;
-    let archives = debian::download(partial.path(), &step)?;
+    let archives = debian::download(packages.names, partial.path(), &step)?;
     debian::unpack(&archives, partial.path(), &step)?;
     wrapper::write_all(partial.path())?;
-    programs_in(partial.path())?;
+    check(partial.path())?;
     partial.complete(dir)?;
     step.done(&format!("unpacked in {}", dir.display()));
     Ok(())

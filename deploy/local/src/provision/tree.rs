@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 const LAYOUT_VERSION: u32 = 1;
 const COMPLETE_MARK: &str = ".complete";
 
-pub(super) fn final_dir() -> Result<PathBuf> {
-    let name = format!("trixie-{}-v{LAYOUT_VERSION}", std::env::consts::ARCH);
+/// `kind` keeps trees of other packages apart; the database's and Redis's has none.
+pub(super) fn final_dir(kind: &str) -> Result<PathBuf> {
+    let name = format!("trixie-{}{kind}-v{LAYOUT_VERSION}", std::env::consts::ARCH);
     Ok(paths::cache_dir()?.join(name))
 }
 

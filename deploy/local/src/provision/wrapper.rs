@@ -14,8 +14,12 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const PROGRAM_DIRS: [&str; 2] = ["usr/lib/postgresql/17/bin", "usr/bin"];
-const IN_USR_BIN: [&str; 3] = ["redis-server", "redis-cli", "redis-check-rdb"];
+/// Where programs are, and which; none are all.
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("usr/lib/postgresql/17/bin", &[]),
+    ("usr/bin", &["redis-server", "redis-cli", "redis-check-rdb"]),
+    ("usr/sbin", &["nginx"]),
+];
 
 /// A program and the file that holds its code; several names may share one file.
 #[derive(Debug)]
@@ -70,11 +74,15 @@ fn find_loader(tree: &Path) -> Result<(PathBuf, PathBuf)> {
 
 fn find_programs(tree: &Path) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
-    for dir in PROGRAM_DIRS {
-        for entry in fs::read_dir(tree.join(dir)).with_context(|| format!("list {dir}"))? {
+    for (dir, wanted) in PROGRAMS {
+        // A tree has only some of them.
+        let Ok(entries) = fs::read_dir(tree.join(dir)) else {
+            continue;
+        };
+        for entry in entries {
             let name = entry?.path();
             let file_name = name.file_name().unwrap_or_default().to_string_lossy();
-            if dir == "usr/bin" && !IN_USR_BIN.contains(&file_name.as_ref()) {
+            if !wanted.is_empty() && !wanted.contains(&file_name.as_ref()) {
                 continue;
             }
             let Ok(code) = fs::canonicalize(&name) else {

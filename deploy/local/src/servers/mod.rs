@@ -5,6 +5,7 @@
 //! by the kernel when the process ends without dropping it (statics, a panic in abort, SIGKILL).
 
 mod engine;
+mod nginx;
 mod port;
 mod postgres;
 mod postgres_cluster;
@@ -12,6 +13,7 @@ mod redis;
 mod redis_server;
 
 pub use engine::Engine;
+pub use nginx::Nginx;
 pub use port::{free_port, is_free};
 pub use postgres::{Postgres, PostgresOptions};
 pub use postgres_cluster::{Cluster, Database};

@@ -11,11 +11,16 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Any request may get these: they judge its head.
-const ALWAYS: [ErrorCode; 3] = [
+/// Any request may get these: they judge its head, or are nobody's fault but ours.
+const ALWAYS: [ErrorCode; 8] = [
     ErrorCode::MalformedBatch,
+    ErrorCode::RequestTimeout,
     ErrorCode::UriTooLong,
+    ErrorCode::ExpectationFailed,
     ErrorCode::HeadTooLarge,
+    ErrorCode::Internal,
+    ErrorCode::NotImplemented,
+    ErrorCode::HttpVersion,
 ];
 
 /// What is read and what is written differ: a field with a default may be left out of a request,
@@ -201,15 +206,18 @@ fn refused(status: u16, schemas: &mut Schemas) -> Value {
         401 => "no valid token",
         403 => "the token's role or node does not allow it",
         404 => "there is no such thing",
-        408 => "the body came too slowly",
+        408 => "the head or the body came too slowly",
         409 => "it conflicts with what is there",
         413 => "the body is too large",
         414 => "the request target is too long",
-        415 => "not plain JSON",
+        415 => "not JSON, or compressed in another way",
         417 => "only 100-continue can be expected",
         422 => "a field or parameter is refused by name",
         429 => "the probe sends too much",
         431 => "the head is too large",
+        500 => "a mistake of the engine's",
+        501 => "the method or the transfer coding is not known",
+        505 => "not HTTP/1.1",
         503 => "the engine or the database is busy or away",
         _ => "refused",
     };

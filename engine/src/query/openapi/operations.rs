@@ -216,6 +216,12 @@ fn taking(operation: Operation) -> Operation {
             "what to wait for",
             || json!({"enum": ["durable", "committed"], "default": "durable"}),
         )
+        .param(
+            "header",
+            "Content-Encoding",
+            "how the body is compressed",
+            || json!({"enum": ["identity", "gzip", "zstd"], "default": "identity"}),
+        )
         .errors(&[
             ErrorCode::InvalidToken,
             ErrorCode::Forbidden,
