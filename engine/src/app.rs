@@ -13,6 +13,7 @@ use crate::coordination::{self, Coordination};
 use crate::copy::{self, CommitWatch, CopyStatus};
 use crate::cores::{self, Chosen};
 use crate::failpoint::{self, Point};
+use crate::heap;
 use crate::journal::{self, Stats};
 use crate::limits::{COMMITTED_DRAIN_WAIT, TOKIO_THREADS_MIN};
 use crate::publish::notify::COMMITTED_QUEUE;
@@ -56,6 +57,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut feed = journal.feed;
     let batch_ids = restore_batch_ids(&runtime, &mut feed, &journal.stats);
     failpoint::pass(Point::Recovered);
+    heap::give_back();
 
     let stages = Stages::start(
         &config,
@@ -354,6 +356,7 @@ fn told_to_redis(
 
 fn accounts_reading(metrics: &Arc<Metrics>, journal: &Arc<Stats>) -> Reading<Accounts> {
     let (metrics, journal) = (Arc::clone(metrics), Arc::clone(journal));
+    metrics.journal.get_or_init(|| Arc::clone(&journal));
     Reading::new(move || metrics.copy.accounts(|| journal.samples_written()))
 }
 

@@ -15,6 +15,7 @@
 pub mod app;
 pub mod config;
 pub(crate) mod failpoint;
+mod heap;
 pub mod limits;
 mod planted;
 pub mod shutdown;

@@ -3,6 +3,7 @@
 
 use super::process::Process;
 use super::prometheus::{Exposition, Kind, Labelled};
+use crate::journal::Stats;
 use crate::query::Context;
 use crate::query::respond::{Body, whole};
 use crate::telemetry::metrics::{CopyCounters, Metrics, REFUSED_STATUS};
@@ -51,6 +52,9 @@ fn text(context: &Context) -> String {
     ingest(&mut out, &context.metrics);
     copy(&mut out, &context.metrics.copy);
     journal(&mut out, &context.journal.get());
+    if let Some(stats) = context.metrics.journal.get() {
+        groups(&mut out, stats);
+    }
     live(&mut out, &context.live.totals(), &context.live.states());
     out.gauge(
         "fiber_live_watchers",
@@ -240,6 +244,16 @@ fn copy(out: &mut Exposition, copy: &CopyCounters) {
         "Last journal group in the tables.",
         copy.committed_seq.get(),
     );
+    out.histogram(
+        "fiber_copy_commit_seconds",
+        "One transaction, from BEGIN to its confirmed COMMIT.",
+        &copy.commit,
+    );
+    out.gauge(
+        "fiber_copy_rows_max",
+        "Rows that a transaction may have, as the database's pace allows.",
+        copy.rows_max.get(),
+    );
     out.gauge(
         "fiber_copy_connected",
         "1 while the writer has a session.",
@@ -269,6 +283,44 @@ fn journal(out: &mut Exposition, journal: &JournalStatus) {
         "fiber_journal_ok",
         "1 while the journal takes records.",
         u8::from(journal.state == "ok"),
+    );
+}
+
+fn groups(out: &mut Exposition, stats: &Stats) {
+    out.counter(
+        "fiber_journal_groups_total",
+        "Groups made durable, one fdatasync each.",
+        stats.groups_written(),
+    );
+    out.counter(
+        "fiber_journal_records_total",
+        "Records in them, one per request.",
+        stats.records_written(),
+    );
+    out.counter(
+        "fiber_journal_written_bytes_total",
+        "Bytes of them.",
+        stats.bytes_written(),
+    );
+    out.histogram(
+        "fiber_journal_commit_seconds",
+        "Write and fdatasync of one group.",
+        stats.commit_latency(),
+    );
+    out.counter(
+        "fiber_journal_handoffs_skipped_total",
+        "Groups that the writer reads from disk because it was behind.",
+        stats.groups_not_handed_over(),
+    );
+    out.counter(
+        "fiber_journal_groups_lost_total",
+        "Groups that the last start found destroyed.",
+        stats.groups_lost(),
+    );
+    out.gauge(
+        "fiber_journal_queued_bytes",
+        "Bytes of records that wait for their fdatasync.",
+        stats.queued_bytes(),
     );
 }
 

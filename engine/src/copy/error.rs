@@ -79,6 +79,11 @@ impl Error {
         }
     }
 
+    /// Of a smaller transaction it might have answered in time.
+    pub(super) fn was_too_slow(&self) -> bool {
+        matches!(self, Self::Deadline { .. }) || self.sqlstate() == Some("57014")
+    }
+
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Database { source, .. } | Self::Connect(source) => {

@@ -7,7 +7,9 @@
 //! journal only when the server's own log is flushed past its commit (`flushed`).
 //!
 //! One writer per journal: an advisory lock, held by the session. Several groups share a
-//! transaction, as many as are there; a small one lingers for company unless somebody waits for it.
+//! transaction, as many as are there, up to what the database commits in a fifth of a second; a
+//! small one lingers for company unless somebody waits for it. While a transaction is under way
+//! the next is gathered and sorted (`ahead`).
 //!
 //! A row newer than everything stored of its series is new by definition and goes through binary
 //! COPY as the journal has it. Any other takes the exact path (`exact`), which counts what was
@@ -18,6 +20,8 @@
 //! What this stage does not do: order samples across nodes, merge colliding names, or write for
 //! another engine's journal.
 
+mod ahead;
+mod batch_size;
 mod error;
 mod exact;
 mod flushed;

@@ -1,5 +1,7 @@
 //! The loop: a session, its transactions, and what is told afterwards.
 
+use super::ahead::{Ahead, Batch};
+use super::batch_size::BatchSize;
 use super::error::{Error, Remedy};
 use super::flushed::Unflushed;
 use super::plan::{Fate, Plan};
@@ -10,7 +12,7 @@ use super::tables::{Database, Postgres, Tables};
 use super::transaction::{self, Care, Done, Memory};
 use crate::failpoint::{self, Point};
 use crate::journal::Group;
-use crate::limits::{COMMIT_LINGER, COMMIT_ROWS_MAX};
+use crate::limits::COMMIT_LINGER;
 use crate::model::{GroupSeq, JournalId, NodeKey, clock};
 use crate::planted::planted;
 use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
@@ -77,7 +79,9 @@ pub(super) async fn run_with(
         metrics,
         shutdown,
         drain_until: None,
+        size: BatchSize::default(),
     };
+    writer.show_size();
     writer.run().await;
     writer.metrics.copy.connected.set(0);
 }
@@ -93,6 +97,16 @@ struct Writer<F, D> {
     session_name: String,
     /// Set when shutdown was asked for.
     drain_until: Option<Instant>,
+    size: BatchSize,
+}
+
+/// What a commit needs of the writer, beside the feed.
+#[derive(Clone, Copy)]
+struct Committer<'w> {
+    ctx: &'w Context,
+    journal: JournalId,
+    committed: &'w CommittedSender,
+    metrics: &'w Metrics,
 }
 
 /// Ends the maintenance task with the session it belongs to.
@@ -114,6 +128,10 @@ impl<F: Groups, D: Database> Writer<F, D> {
             };
             self.metrics.copy.connected.set(0);
             self.metrics.copy.retries.add(1);
+            if error.was_too_slow() {
+                self.size.too_slow();
+                self.show_size();
+            }
             self.ctx.status.failed(&error);
             if error.remedy() == Remedy::Migrate {
                 self.database.doubt_schema();
@@ -145,14 +163,32 @@ impl<F: Groups, D: Database> Writer<F, D> {
         let mut unflushed = Unflushed::default();
         self.release(unflushed.poll(&mut session, Some(position)).await?);
         let mut pruned_at = Instant::now();
+        let mut ahead = Ahead::default();
         loop {
-            let Some(groups) = self.gather(&mut session, &mut unflushed, position).await? else {
+            let gathered = self.gather(&mut session, &mut unflushed, position, &mut ahead);
+            let Some(batch) = gathered.await? else {
                 return Ok(());
             };
             if planted("told-before-commit") {
-                self.ctx.watch.tell(groups[groups.len() - 1].seq);
+                self.ctx
+                    .watch
+                    .tell(batch.groups[batch.groups.len() - 1].seq);
             }
-            position = self.commit(&mut session, &mut memory, &groups).await?;
+            let (rows, began) = (batch.rows, Instant::now());
+            let committer = Committer {
+                ctx: &self.ctx,
+                journal: self.journal,
+                committed: &self.committed,
+                metrics: &self.metrics,
+            };
+            let committing = committer.commit(&mut session, &mut memory, batch);
+            position = ahead
+                .during(committing, &mut self.feed, self.size.rows_max)
+                .await?;
+            let took = began.elapsed();
+            self.metrics.copy.commit.record(took);
+            self.size.committed(rows, took);
+            self.show_size();
             if planted("freed-with-the-commit") {
                 self.release(Some(position));
             }
@@ -199,18 +235,25 @@ impl<F: Groups, D: Database> Writer<F, D> {
         session: &mut D::Tables,
         unflushed: &mut Unflushed,
         position: GroupSeq,
-    ) -> Result<Option<Vec<Group>>, Error> {
-        let Some(first) = self.first_group(session, unflushed).await? else {
+        ahead: &mut Ahead,
+    ) -> Result<Option<Batch>, Error> {
+        let mut batch = ahead.take().await;
+        if batch.groups.is_empty() {
+            let Some(first) = self.first_group(session, unflushed).await? else {
+                return Ok(None);
+            };
+            batch.push(first);
+        } else if self.is_drain_over() {
             return Ok(None);
-        };
-        self.ctx.status.waiting_since(Some(first.durable_at));
-        let mut rows = first.samples as usize;
-        let mut groups = vec![first];
-        let linger_until = Instant::now() + COMMIT_LINGER;
-        while rows < COMMIT_ROWS_MAX {
+        }
+        self.ctx
+            .status
+            .waiting_since(Some(batch.groups[0].durable_at));
+        let linger_until = batch.since.unwrap_or_else(Instant::now) + COMMIT_LINGER;
+        while !batch.is_full(self.size.rows_max) {
             let more = match self.feed.try_next().await? {
                 Some(group) => Some(group),
-                None if rows < FEW_ROWS && !self.hurries() => {
+                None if batch.rows < FEW_ROWS && !self.hurries() => {
                     tokio::time::timeout_at(linger_until, self.feed.next())
                         .await
                         .ok()
@@ -219,11 +262,15 @@ impl<F: Groups, D: Database> Writer<F, D> {
                 None => None,
             };
             let Some(group) = more else { break };
-            rows += group.samples as usize;
-            groups.push(group);
+            batch.push(group);
         }
-        check_order(position, &groups)?;
-        Ok(Some(groups))
+        check_order(position, &batch.groups)?;
+        Ok(Some(batch))
+    }
+
+    fn show_size(&self) {
+        let rows_max = i64::try_from(self.size.rows_max).unwrap_or(i64::MAX);
+        self.metrics.copy.rows_max.set(rows_max);
     }
 
     fn hurries(&self) -> bool {
@@ -266,14 +313,35 @@ impl<F: Groups, D: Database> Writer<F, D> {
         Instant::now() >= until
     }
 
+    /// While the database is away, the age of the backlog must still be known.
+    async fn look_for_the_oldest(&mut self) {
+        if self.ctx.status.is_waiting() {
+            return;
+        }
+        // Before the first session the feed stands where the journal was freed, which will do.
+        if self.ctx.watch.committed() > GroupSeq::ZERO {
+            self.feed.seek_after(self.ctx.watch.committed());
+        }
+        match self.feed.try_next().await {
+            Ok(group) => self
+                .ctx
+                .status
+                .waiting_since(group.map(|group| group.durable_at)),
+            Err(error) => tracing::warn!(%error, "the journal cannot be read"),
+        }
+    }
+}
+
+impl Committer<'_> {
     /// Writes groups until they are committed, with what remedies there are within a session.
     async fn commit(
-        &mut self,
-        session: &mut D::Tables,
+        self,
+        session: &mut impl Tables,
         memory: &mut Memory,
-        groups: &[Group],
+        batch: Batch,
     ) -> Result<GroupSeq, Error> {
-        let mut plan = Plan::of(groups).expect("gather gives at least one group");
+        let (groups, order) = (&batch.groups[..], batch.order);
+        let mut plan = Plan::with(groups, order).expect("gather gives at least one group");
         let mut care = Care::Trusting;
         for attempt in 1.. {
             let written = transaction::write(session, memory, self.journal, &mut plan, care).await;
@@ -311,7 +379,7 @@ impl<F: Groups, D: Database> Writer<F, D> {
 
     /// Samples that this process did not receive, or settled once before: those of the run before,
     /// and those whose confirmed commit the server lost in a crash.
-    fn replayed(&self, groups: &[Group]) -> u64 {
+    fn replayed(self, groups: &[Group]) -> u64 {
         if planted("replayed-not-counted") {
             return 0;
         }
@@ -322,7 +390,7 @@ impl<F: Groups, D: Database> Writer<F, D> {
     }
 
     /// Counters, waiters and readers, after a confirmed COMMIT.
-    async fn tell(&self, plan: &Plan<'_>, groups: &[Group], done: Done) {
+    async fn tell(self, plan: &Plan<'_>, groups: &[Group], done: Done) {
         let copy = &self.metrics.copy;
         copy.settle(Settled {
             samples: groups.iter().map(|group| u64::from(group.samples)).sum(),
@@ -351,24 +419,6 @@ impl<F: Groups, D: Database> Writer<F, D> {
         };
         if self.committed.send(told).await.is_err() {
             tracing::debug!("nobody listens to commits");
-        }
-    }
-
-    /// While the database is away, the age of the backlog must still be known.
-    async fn look_for_the_oldest(&mut self) {
-        if self.ctx.status.is_waiting() {
-            return;
-        }
-        // Before the first session the feed stands where the journal was freed, which will do.
-        if self.ctx.watch.committed() > GroupSeq::ZERO {
-            self.feed.seek_after(self.ctx.watch.committed());
-        }
-        match self.feed.try_next().await {
-            Ok(group) => self
-                .ctx
-                .status
-                .waiting_since(group.map(|group| group.durable_at)),
-            Err(error) => tracing::warn!(%error, "the journal cannot be read"),
         }
     }
 }

@@ -226,7 +226,7 @@ pub struct Histogram {
 const BUCKETS: usize = 32;
 
 impl Histogram {
-    pub(super) fn record(&self, duration: Duration) {
+    pub(crate) fn record(&self, duration: Duration) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let at = (u64::BITS - us.leading_zeros()) as usize;
         self.buckets[at.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);

@@ -1,10 +1,11 @@
 //! Counters of the process. Ingest counters are per core, each on its own cache lines, and added
 //! up when somebody looks; the rest are touched once per group or transaction and need no such care.
 
+use crate::journal::{self, Histogram};
 use crate::planted::planted;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fiber_contract::ErrorCode;
 use fiber_contract::ingest::SampleError;
@@ -46,6 +47,8 @@ pub struct Metrics {
     /// One per ingest core, and the last for ingest through hyper.
     pub ingest: Vec<CachePadded<IngestCounters>>,
     pub copy: CopyCounters,
+    /// The journal's own, once it is open.
+    pub journal: OnceLock<Arc<journal::Stats>>,
 }
 
 /// `received = stored + duplicate + quarantined + in flight`; refused and shed are counted apart.
@@ -156,6 +159,10 @@ pub struct CopyCounters {
     pub exact_path_rows: Counter,
     /// The last group whose commit was confirmed.
     pub committed_seq: Counter,
+    /// From BEGIN to the confirmed COMMIT, of the attempts that succeeded.
+    pub commit: Histogram,
+    /// How many rows a transaction may have at this moment.
+    pub rows_max: Gauge,
     /// 1 while the writer has a database session.
     pub connected: Gauge,
     /// Samples of the groups whose commit was confirmed, as the journal counted them when it sealed
@@ -226,6 +233,7 @@ impl Metrics {
         Arc::new(Self {
             ingest,
             copy: CopyCounters::default(),
+            journal: OnceLock::new(),
         })
     }
 
