@@ -28,8 +28,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Read at once; an idle connection holds this much.
-const READ_BYTES: usize = 4 * 1024;
+/// Read at once; an idle connection holds this much. A push of one sample has some 800 bytes, and what
+/// is longer is read in the size that its head tells.
+const READ_BYTES: usize = 2 * 1024;
 /// A body that does not tell its length is charged in steps of this size.
 const CHUNKED_STEP_BYTES: usize = 64 * 1024;
 
