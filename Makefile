@@ -126,6 +126,11 @@ bench: local ## the figures, as ratios from one run
 	@$(LOCAL) build
 	$(CARGO) run --release -p fiber-benches
 
+profile: local ## where the engine's time goes: benches/FLAME.svg and BUDGET.md (perf, and valgrind if there is one)
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	$(CARGO) run --release -p fiber-benches -- profile
+
 fmt: tools ## format the code
 	$(CARGO) fmt --all
 

@@ -17,6 +17,7 @@ pub mod figures;
 pub mod hello;
 pub mod micro;
 pub mod pairs;
+pub mod profile;
 pub mod report;
 pub mod rig;
 pub mod usage;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use fiber_benches::figures::queries::Hold;
 use fiber_benches::figures::{Bench, Figure};
-use fiber_benches::{Size, disk, hello, report};
+use fiber_benches::{Size, disk, hello, profile, report};
 use fiber_local::workspace_root;
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    server: Option<Server>,
+    command: Option<Command>,
     /// Tiny runs: shows that everything works, the figures mean nothing
     #[arg(long)]
     quick: bool,
@@ -38,17 +38,23 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Server {
+enum Command {
     /// The bare server that requests are compared with
     #[command(hide = true)]
     Hello { port: u16 },
+    /// Where the engine's time goes: writes benches/FLAME.svg and benches/BUDGET.md
+    Profile,
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    if let Some(Server::Hello { port }) = cli.server {
-        let cores = std::thread::available_parallelism()?.get();
-        return hello::serve(([127, 0, 0, 1], port).into(), cores);
+    match cli.command {
+        Some(Command::Hello { port }) => {
+            let cores = std::thread::available_parallelism()?.get();
+            return hello::serve(([127, 0, 0, 1], port).into(), cores);
+        }
+        Some(Command::Profile) => return profile::run(cli.quick),
+        None => {}
     }
     let mut size = if cli.quick { Size::QUICK } else { Size::FULL };
     size.pairs = cli.pairs.unwrap_or(size.pairs).max(1);

@@ -17,6 +17,7 @@ use crate::report::Section;
 use crate::rig::Rig;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+pub(crate) use requests::closed_loop;
 use std::sync::OnceLock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

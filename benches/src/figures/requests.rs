@@ -76,7 +76,7 @@ pub(super) fn generator_threads() -> u32 {
 }
 
 /// As fast as answers come.
-pub(super) fn closed_loop(config: Config, size: Size) -> Result<Report> {
+pub(crate) fn closed_loop(config: Config, size: Size) -> Result<Report> {
     let report = fleet::run(Config {
         probes: size.connections,
         batch: 1,

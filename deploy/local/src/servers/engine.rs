@@ -6,6 +6,7 @@ use crate::process::{Launch, Lifetime, Running, Signal};
 use crate::scratch::Scratch;
 use crate::{engine_binary, logs};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -98,9 +99,18 @@ impl Engine {
         if self.is_running() {
             bail!("the engine runs already");
         }
+        let mut words = self.under().unwrap_or_default().split_whitespace();
+        let (program, args) = match words.next() {
+            None => (engine_binary()?, vec!["serve".into()]),
+            Some(program) => {
+                let mut args: Vec<OsString> = words.map(OsString::from).collect();
+                args.extend([engine_binary()?.into(), "serve".into()]);
+                (PathBuf::from(program), args)
+            }
+        };
         let launch = Launch {
-            program: engine_binary()?,
-            args: vec!["serve".into()],
+            program,
+            args,
             env: self.env.clone(),
             working_dir: self.home.path().to_path_buf(),
             log: self.log(),
@@ -108,6 +118,15 @@ impl Engine {
         };
         self.running = Some(launch.start(&TIED)?);
         Ok(())
+    }
+
+    /// A program that runs the engine and looks at it, with its arguments: `FIBER_ENGINE_UNDER`.
+    fn under(&self) -> Option<&str> {
+        let known = self
+            .env
+            .iter()
+            .find(|(name, _)| name == "FIBER_ENGINE_UNDER");
+        known.map(|(_, value)| value.as_str())
     }
 
     /// Another command of the same program with the same variables, to its end.
