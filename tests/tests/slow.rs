@@ -2,7 +2,7 @@
 //! memory stays where it is, and what the slow ones hold is bounded. More of them behind
 //! FIBER_TEST_SLOW, as `make slow` asks for.
 
-use crate::support::client::{Connection, get, post, sample};
+use crate::support::client::{Connection, get, post, unlike_sample};
 use crate::support::{DRIVERS, Stack};
 use anyhow::{Context as _, Result, ensure};
 use fiber_local::servers::Engine;
@@ -76,11 +76,11 @@ fn good_probes_go_on_beside_a_thousand_slow_connections() -> Result<()> {
     for driver in DRIVERS {
         let stack = Stack::with(&[("FIBER_DRIVER", driver)])?;
         let mut probe = Connection::open(&stack.engine)?;
-        let mut age_ms = 0;
+        let mut pushes = 0;
         let mut good = |rounds: usize| -> Result<()> {
             for _ in 0..rounds {
-                age_ms += 1;
-                let body = json!({ "node_id": "good", "metrics": [sample("good", age_ms)] });
+                pushes += 1;
+                let body = json!({ "node_id": "good", "metrics": [unlike_sample("good")] });
                 probe.send(&post(
                     &stack.engine,
                     "/api/push",
@@ -90,7 +90,7 @@ fn good_probes_go_on_beside_a_thousand_slow_connections() -> Result<()> {
                 let answer = probe.answer()?;
                 ensure!(answer.status == 202, "{driver}: {answer:?}");
                 // With more of them the query side is full, and says so.
-                if age_ms % 50 == 0 && count <= SLOW {
+                if pushes % 50 == 0 && count <= SLOW {
                     ensure!(get(&stack.engine, "/api/status")?["status"] == "ok");
                 }
             }
@@ -124,7 +124,7 @@ fn good_probes_go_on_beside_a_thousand_slow_connections() -> Result<()> {
         }
         drop(held);
         good(GOOD_ROUNDS)?;
-        stack.await_rows(u64::try_from(age_ms)?)?;
+        stack.await_rows(pushes)?;
     }
     Ok(())
 }

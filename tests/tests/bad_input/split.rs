@@ -3,15 +3,12 @@
 
 use super::rows::Row;
 use crate::support::Stack;
-use crate::support::client::{Connection, post, sample};
+use crate::support::client::{Connection, post, unlike_sample};
 use anyhow::{Context as _, Result, ensure};
-use fiber_contract::UnixMicros;
 use fiber_local::servers::Engine;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// Who serves the connection.
@@ -126,13 +123,7 @@ fn judge(row: &Row, connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// A push of an instant that no other has.
 fn good(engine: &Engine) -> Vec<u8> {
-    static START: LazyLock<UnixMicros> = LazyLock::new(UnixMicros::now);
-    static NUMBER: AtomicI64 = AtomicI64::new(1);
-    let mut body = sample("good", 0);
-    let at = UnixMicros(START.0 - NUMBER.fetch_add(1, Ordering::Relaxed) * 10_000);
-    body["timestamp"] = at.to_string().into();
-    let body = body.to_string();
+    let body = unlike_sample("good").to_string();
     post(engine, "/api/push", &[], body.as_bytes())
 }

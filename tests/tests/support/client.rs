@@ -6,7 +6,8 @@ use fiber_local::servers::Engine;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -178,6 +179,16 @@ pub(crate) fn sample(node_id: &str, age_ms: i64) -> Value {
         "node_id": node_id, "country": "GH", "region": "Greater Accra", "latency_ms": 12.5,
         "uptime_pct": 100, "packet_loss": 0, "timestamp": at.to_string(),
     })
+}
+
+/// A good sample of an instant that no other one has: a thousand made in a hurry are a thousand rows.
+pub(crate) fn unlike_sample(node_id: &str) -> Value {
+    static START: LazyLock<UnixMicros> = LazyLock::new(UnixMicros::now);
+    static NUMBER: AtomicI64 = AtomicI64::new(1);
+    let mut sample = sample(node_id, 0);
+    let at = UnixMicros(START.0 - NUMBER.fetch_add(1, Ordering::Relaxed) * 10_000);
+    sample["timestamp"] = at.to_string().into();
+    sample
 }
 
 /// A body of samples, with a batch id that no other has.
