@@ -24,6 +24,7 @@ use crate::query::{self, Parts, Reading, handoff, sql};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Accounts, Metrics};
 use anyhow::Context as _;
+use deadpool_postgres::Pool;
 use fiber_contract::UnixMicros;
 use fiber_contract::status::{EtlStatus, JournalStatus};
 use std::sync::Arc;
@@ -160,10 +161,9 @@ impl Stages {
 
         let accounts = accounts_reading(&metrics, journal);
         let etl = etl_reading(&status, &accounts);
-        let pool = sql::pool(&config.database).context("make the pool for queries")?;
+        let (pool, fallback) = pools(config)?;
         let (health, federation) = (Health::new(), Arc::<Federation>::default());
-        let run_number = UnixMicros::now().0.unsigned_abs();
-        let hub = Hub::new(run_number);
+        let hub = Hub::new(UnixMicros::now().0.unsigned_abs());
 
         let writer = writer(config, status, &watch, journal);
         let copied = copy::run(writer, feed, committed, Arc::clone(&metrics), drain.clone());
@@ -172,7 +172,8 @@ impl Stages {
             committed: publish,
             etl: etl.clone(),
             accounts: accounts.clone(),
-            pool: pool.clone(),
+            // The live state must not lag behind the writer.
+            pool: fallback.as_ref().unwrap_or(&pool).clone(),
         };
         tasks.spawn(live::run(hub.clone(), sources, drain.clone()));
         watch_servers(
@@ -194,6 +195,7 @@ impl Stages {
             accounts,
             driver: driver.as_str(),
             pool,
+            fallback,
             health,
             coordination,
             live: hub,
@@ -252,6 +254,11 @@ fn restore_receipts(
     if !tokio::runtime::Handle::current().block_on(waited) {
         tracing::info!("receipts are restored in the background");
     }
+}
+
+/// For queries, and for queries while the read host is away.
+fn pools(config: &Config) -> anyhow::Result<(Pool, Option<Pool>)> {
+    sql::pools(&config.database).context("make the pools for queries")
 }
 
 /// The limits, and what shares them.

@@ -155,6 +155,24 @@ pub const QUERY_DB_CONNECTIONS: usize = 8;
 pub const QUERY_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// …and we stop waiting for it after this, which only happens when the server is silent.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(6);
+/// Connections to the writer's host, for queries while the read host is away: the writer comes first.
+pub const QUERY_FALLBACK_CONNECTIONS: usize = 2;
+/// How long a read host that could not be reached is left alone.
+pub const READ_HOST_AWAY: Duration = Duration::from_secs(5);
+const _: () = assert!(QUERY_FALLBACK_CONNECTIONS < QUERY_DB_CONNECTIONS);
+/// Answers over many nodes are the same for everybody for so long.
+pub const KEPT_FRESH: Duration = Duration::from_secs(1);
+pub const KEPT_ANSWERS_MAX: usize = 256;
+pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Exports at once; each holds a connection and a snapshot.
+pub const EXPORTS_MAX: usize = 2;
+const _: () = assert!(EXPORTS_MAX * 2 <= QUERY_DB_CONNECTIONS);
+/// A page of CSV is some 250 KB.
+pub const EXPORT_PAGE_ROWS: i32 = 2_000;
+/// Pages that wait for the client.
+pub const EXPORT_PAGES_AHEAD: usize = 1;
+/// An open snapshot keeps the database from cleaning up.
+pub const EXPORT_DEADLINE: Duration = Duration::from_secs(900);
 /// Rows that one answer may be computed from; more is refused with 422 rather than held in memory.
 pub const QUERY_SOURCE_ROWS_MAX: usize = 500_000;
 

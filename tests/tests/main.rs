@@ -6,6 +6,7 @@
 
 mod support;
 
+mod answers;
 mod auth;
 mod bad_input;
 mod batch_ids;
@@ -17,6 +18,7 @@ mod compressed;
 mod drain;
 mod drills;
 mod duplicates;
+mod export;
 mod failpoints;
 mod federation;
 mod gates;

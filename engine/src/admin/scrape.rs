@@ -387,6 +387,16 @@ fn components(out: &mut Exposition, context: &Context, etl: &EtlStatus) {
         "Times that Redis stopped answering.",
         changes,
     );
+    out.counter(
+        "fiber_query_kept_total",
+        "Answers over many nodes that were kept or shared, and not asked for again.",
+        context.kept.hits.get(),
+    );
+    out.counter(
+        "fiber_query_fallback_total",
+        "Queries that went to the writer's host because the read host was away.",
+        context.read_host.fallbacks.get(),
+    );
     let pool = context.pool.status();
     out.gauge(
         "fiber_query_connections",

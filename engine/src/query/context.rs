@@ -5,8 +5,10 @@ use super::cors::Cors;
 use super::error::Error;
 use super::federation::Federation;
 use super::ingest::IngestService;
+use super::kept::Kept;
 use super::live::Hub;
 use super::openapi::Description;
+use super::sql::ReadHost;
 use crate::admin::health::Health;
 use crate::admit::{ForwardedFor, Origin, RateLimiter};
 use crate::auth::keys::KeyStore;
@@ -14,7 +16,7 @@ use crate::auth::people::People;
 use crate::auth::{Authorizer, Denied, Principal};
 use crate::config::Config;
 use crate::coordination::Coordination;
-use crate::limits::LIVE_SUBSCRIBERS_MAX;
+use crate::limits::{EXPORTS_MAX, LIVE_SUBSCRIBERS_MAX};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{Accounts, Metrics};
@@ -61,6 +63,8 @@ pub struct Parts {
     pub driver: &'static str,
     /// Of `sql::pool`.
     pub pool: Pool,
+    /// To the writer's host, where the other is to a read host.
+    pub fallback: Option<Pool>,
     pub health: Arc<Health>,
     pub coordination: Coordination,
     pub live: Hub,
@@ -80,6 +84,9 @@ pub struct Context {
     pub(crate) started_at: UnixMicros,
     pub(crate) started: Instant,
     pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) exports: Arc<Semaphore>,
+    pub(crate) kept: Kept,
+    pub(crate) read_host: ReadHost,
 }
 
 impl Context {
@@ -95,6 +102,9 @@ impl Context {
             started_at: UnixMicros::now(),
             started: Instant::now(),
             watchers: Arc::new(Semaphore::new(LIVE_SUBSCRIBERS_MAX)),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            kept: Kept::default(),
+            read_host: ReadHost::default(),
             parts,
         })
     }

@@ -44,6 +44,9 @@ pub(crate) enum Error {
     Parameter { name: &'static str, reason: String },
     #[error("the body is larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
+    /// Of the request that asked for several.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Error>),
     #[error("{0}; try again shortly")]
     Busy(&'static str),
     #[error("the database does not answer; try again shortly")]
@@ -75,8 +78,9 @@ impl Error {
     }
 
     /// The one place that pairs a failure with its code, and so with its status.
-    pub(crate) const fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
+            Self::Shared(error) => error.code(),
             Self::NotFound | Self::NoNode(_) | Self::NoBatch(_) => ErrorCode::NotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::MethodUnknown => ErrorCode::NotImplemented,

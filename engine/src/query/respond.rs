@@ -13,7 +13,6 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
@@ -28,7 +27,14 @@ pub(crate) enum Body {
     Whole(Bytes),
     /// Ends when the sender is dropped.
     Stream(mpsc::Receiver<Bytes>),
+    /// The same, and may end before it is whole.
+    Pages(mpsc::Receiver<Result<Bytes, Aborted>>),
 }
+
+/// The body cannot be finished: the connection is cut, so that nobody takes a part for the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer was cut short")]
+pub(crate) struct Aborted;
 
 impl Body {
     pub(crate) const EMPTY: Self = Self::Whole(Bytes::new());
@@ -36,18 +42,21 @@ impl Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream(chunks) => chunks
                 .poll_recv(cx)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Pages(pages) => pages
+                .poll_recv(cx)
+                .map(|page| page.map(|bytes| bytes.map(Frame::data))),
         }
     }
 
@@ -58,7 +67,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Pages(_) => SizeHint::default(),
         }
     }
 }

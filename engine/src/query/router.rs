@@ -15,6 +15,7 @@ pub(crate) enum Route<'a> {
     Node {
         encoded_id: &'a str,
     },
+    Export,
     Ledger,
     Batch {
         id: &'a str,
@@ -47,12 +48,13 @@ pub(crate) enum Route<'a> {
     },
 }
 
-const EXACT: [(&str, Route<'static>); 22] = [
+const EXACT: [(&str, Route<'static>); 23] = [
     ("/api/status", Route::Status),
     ("/api/metrics", Route::Raw),
     ("/api/metrics/series", Route::Series),
     ("/api/metrics/aggregated", Route::Aggregated),
     ("/api/metrics/cluster", Route::Cluster),
+    ("/api/export", Route::Export),
     ("/api/ledger", Route::Ledger),
     ("/api/nodes", Route::Nodes),
     ("/api/federation/status", Route::Federation),
@@ -97,6 +99,22 @@ impl Route<'_> {
             Self::Key { .. } => "DELETE",
             _ => READ,
         }
+    }
+
+    /// Its answers are tagged, so that what did not change does not travel again.
+    pub(crate) const fn is_revalidated(self) -> bool {
+        matches!(
+            self,
+            Self::Raw
+                | Self::Series
+                | Self::Nodes
+                | Self::Node { .. }
+                | Self::Ledger
+                | Self::Batch { .. }
+                | Self::Aggregated
+                | Self::Cluster
+                | Self::Federation
+        )
     }
 
     /// What one must be at least. Without a token are answered: liveness, the API's description,

@@ -3,6 +3,8 @@
 use super::context::Context;
 use super::cors;
 use super::error::Error;
+use super::etag::Has;
+use super::export;
 use super::ingest;
 use super::live;
 use super::openapi;
@@ -74,7 +76,8 @@ async fn dispatch(
         principal.require(least)?;
         actor = principal.actor();
     }
-    match route {
+    let has = route.is_revalidated().then(|| Has::of(request.headers()));
+    let mut response = match route {
         Route::Ingest(route) => ingest::handle(route, request, peer, context, trace_id).await,
         Route::Asset { path } => assets::serve(&context.assets, path, request.headers()),
         Route::Status => respond::json(hyper::StatusCode::OK, &health::status(context)),
@@ -89,6 +92,9 @@ async fn dispatch(
         Route::Nodes => nodes::list(context),
         Route::Node { encoded_id } => nodes::node(context, encoded_id, request, &actor).await,
         Route::Series => series::answer(context, &Params::parse(uri.query())?).await,
+        Route::Export => {
+            export::answer(context, request.method(), &Params::parse(uri.query())?).await
+        }
         Route::Ledger => ledger::page(context, &Params::parse(uri.query())?).await,
         Route::Batch { id } => receipt::one(context, id).await,
         Route::Aggregated => summary::aggregated(context, &Params::parse(uri.query())?).await,
@@ -105,5 +111,9 @@ async fn dispatch(
         Route::Keys => users::keys(context, request, &actor).await,
         Route::Key { id } => users::key(context, id, &actor).await,
         Route::Raw => raw::answer_page(context, &Params::parse(uri.query())?).await,
+    }?;
+    if let Some(has) = has {
+        has.revalidate(&mut response);
     }
+    Ok(response)
 }

@@ -3,14 +3,21 @@
 use super::context::Context;
 use super::error::DatabaseError;
 use crate::config::Database;
-use crate::limits::{QUERY_DB_CONNECTIONS, QUERY_DEADLINE, QUERY_STATEMENT_TIMEOUT};
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use crate::limits::{
+    QUERY_DB_CONNECTIONS, QUERY_DEADLINE, QUERY_FALLBACK_CONNECTIONS, QUERY_STATEMENT_TIMEOUT,
+    READ_HOST_AWAY,
+};
+use crate::telemetry::metrics::Counter;
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
 use futures_util::TryStreamExt;
 use postgres_types::ToSql;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_postgres::{NoTls, Row};
 
 pub(crate) use crate::copy::instant::PgInstant;
@@ -20,7 +27,24 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// To the read host if one is configured. Connects when the first query comes.
 pub fn pool(database: &Database) -> Result<Pool, deadpool_postgres::BuildError> {
-    let mut config = database.read_connection();
+    make(database.read_connection(), QUERY_DB_CONNECTIONS)
+}
+
+/// That one, and one to the writer's host if that is another.
+pub fn pools(database: &Database) -> Result<(Pool, Option<Pool>), deadpool_postgres::BuildError> {
+    let fallback = match &database.read_host {
+        Some(read_host) if *read_host != database.host => {
+            Some(make(database.connection(), QUERY_FALLBACK_CONNECTIONS)?)
+        }
+        _ => None,
+    };
+    Ok((pool(database)?, fallback))
+}
+
+fn make(
+    mut config: tokio_postgres::Config,
+    connections: usize,
+) -> Result<Pool, deadpool_postgres::BuildError> {
     config.options(format!(
         "-c statement_timeout={} -c default_transaction_read_only=on -c jit=off -c timezone=UTC",
         QUERY_STATEMENT_TIMEOUT.as_millis()
@@ -29,7 +53,7 @@ pub fn pool(database: &Database) -> Result<Pool, deadpool_postgres::BuildError> 
         recycling_method: RecyclingMethod::Fast,
     };
     Pool::builder(Manager::from_config(config, NoTls, recycling))
-        .max_size(QUERY_DB_CONNECTIONS)
+        .max_size(connections)
         .wait_timeout(Some(WAIT))
         .create_timeout(Some(WAIT))
         .recycle_timeout(Some(WAIT))
@@ -43,6 +67,47 @@ pub(super) fn refuse_if_down(context: &Context) -> Result<(), DatabaseError> {
         return Err(DatabaseError::KnownDown);
     }
     Ok(())
+}
+
+/// Whether the read host can be reached, as far as the last try told. While it cannot, queries go to the
+/// writer's host, over few connections; every `READ_HOST_AWAY` one of them tries again.
+#[derive(Debug, Default)]
+pub(crate) struct ReadHost {
+    left_alone_until: Mutex<Option<Instant>>,
+    /// Queries that went to the writer's host instead.
+    pub(crate) fallbacks: Counter,
+}
+
+impl ReadHost {
+    fn is_left_alone(&self, now: Instant) -> bool {
+        let until = self.left_alone_until.lock();
+        let until = until.unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| now < until)
+    }
+
+    fn is_away(&self, error: &DatabaseError) {
+        let until = self.left_alone_until.lock();
+        let mut until = until.unwrap_or_else(PoisonError::into_inner);
+        if until.replace(Instant::now() + READ_HOST_AWAY).is_none() {
+            tracing::warn!(%error, "the read host is away; queries go to the writer's host");
+        }
+    }
+
+    fn is_there(&self) {
+        let until = self.left_alone_until.lock();
+        let mut until = until.unwrap_or_else(PoisonError::into_inner);
+        if until.take().is_some() {
+            tracing::info!("the read host answers");
+        }
+    }
+}
+
+/// No connection could be made, which is not the same as none being free.
+fn is_unreachable(error: &DatabaseError) -> bool {
+    matches!(
+        error,
+        DatabaseError::Pool(PoolError::Backend(_) | PoolError::Timeout(TimeoutType::Create))
+    )
 }
 
 /// A connection from the pool. Every wait on it has an end; one that was not over by then takes the
@@ -62,10 +127,29 @@ impl Session {
     /// a crowd of requests does not sit out the deadline. A read host of its own is not judged by
     /// the writer's.
     pub(crate) async fn for_request(context: &Context) -> Result<Self, DatabaseError> {
-        if context.config.database.read_host.is_none() {
-            refuse_if_down(context)?;
+        let Some(fallback) = &context.fallback else {
+            if context.config.database.read_host.is_none() {
+                refuse_if_down(context)?;
+            }
+            return Self::open(&context.pool).await;
+        };
+        if !context.read_host.is_left_alone(Instant::now()) {
+            match Self::open(&context.pool).await {
+                Err(error) if is_unreachable(&error) => context.read_host.is_away(&error),
+                opened => {
+                    context.read_host.is_there();
+                    return opened;
+                }
+            }
         }
-        Self::open(&context.pool).await
+        refuse_if_down(context)?;
+        context.read_host.fallbacks.add(1);
+        Self::open(fallback).await
+    }
+
+    /// For a transaction of its own.
+    pub(crate) fn into_client(self) -> Object {
+        self.client
     }
 
     /// Prepared once per connection; the values travel apart from the text.

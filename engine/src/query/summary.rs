@@ -228,6 +228,16 @@ pub(super) async fn aggregated(
     if !["region", "node"].contains(&dimension) {
         return Err(Error::parameter("dimension", "is region or node"));
     }
+    let key = format!("aggregated {dimension} {window:?}");
+    let made = Box::pin(make_aggregated(context, window, dimension));
+    context.kept.answer(&key, made).await
+}
+
+async fn make_aggregated(
+    context: &Context,
+    window: Window,
+    dimension: &str,
+) -> Result<Response<Body>, Error> {
     let session = Session::for_request(context).await?;
     let nodes = read(&session, window).await?;
     let rows = if dimension == "region" {
@@ -252,6 +262,16 @@ pub(super) async fn cluster(context: &Context, params: &Params) -> Result<Respon
         let reason = format!("must be 1 to {TOP_MAX}");
         return Err(Error::parameter("top_n", reason));
     }
+    let key = format!("cluster {top_n} {window:?}");
+    let made = Box::pin(make_cluster(context, window, top_n));
+    context.kept.answer(&key, made).await
+}
+
+async fn make_cluster(
+    context: &Context,
+    window: Window,
+    top_n: usize,
+) -> Result<Response<Body>, Error> {
     let session = Session::for_request(context).await?;
     let nodes = read(&session, window).await?;
     let mut fleet = Sum::new();

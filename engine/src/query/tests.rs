@@ -139,6 +139,7 @@ async fn serve(environment: &'static str) -> Server {
         accounts: accounts.clone(),
         driver: "epoll",
         pool: pool.clone(),
+        fallback: None,
         health: Health::new(),
         coordination: Coordination::new(false),
         live: hub.clone(),
@@ -404,6 +405,47 @@ async fn the_description_is_open_and_tells_every_metric() {
     let (head, page) = get(&server, "/api/docs", "").await;
     assert!(head.contains("content-security-policy: default-src 'none'"));
     assert!(String::from_utf8(page).unwrap().contains(told[0]));
+}
+
+/// The page is for those who have no engine at hand.
+#[tokio::test]
+async fn every_metric_is_on_its_page() {
+    const PAGE: &str = include_str!("../../../deploy/METRICS.md");
+    let server = serve("dev").await;
+    let (_, scrape) = get(&server, "/metrics", "").await;
+    let scrape = String::from_utf8(scrape).unwrap();
+    let mut lines = scrape.lines();
+    let mut expect = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some((name, help)) = line
+            .strip_prefix("# HELP ")
+            .and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = lines.next().unwrap().rsplit(' ').next().unwrap();
+        expect.push(format!("| `{name}` | {kind} | {help} |"));
+    }
+    expect.sort_unstable();
+    let told: Vec<&str> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("| `fiber_"))
+        .collect();
+    let differ: Vec<_> = expect
+        .iter()
+        .map(String::as_str)
+        .filter(|row| !told.contains(row))
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "deploy/METRICS.md lacks:\n{}",
+        differ.join("\n")
+    );
+    assert_eq!(
+        told.len(),
+        expect.len(),
+        "deploy/METRICS.md has rows of nothing"
+    );
 }
 
 #[tokio::test]

@@ -116,6 +116,10 @@ fn describe(
     for (status, content) in &operation.answers {
         responses.insert(status.to_string(), answered(*content, schemas));
     }
+    if route.is_revalidated() {
+        let about = "the answer that If-None-Match names is still the right one";
+        responses.insert("304".to_owned(), json!({"description": about}));
+    }
     for status in errors {
         responses.insert(status.to_string(), refused(status, schemas));
     }

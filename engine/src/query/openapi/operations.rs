@@ -147,6 +147,7 @@ pub(super) fn of(route: Route<'_>) -> Vec<Operation> {
         Route::Series => vec![series()],
         Route::Aggregated => vec![aggregated()],
         Route::Cluster => vec![cluster()],
+        Route::Export => vec![export()],
         Route::Ledger => vec![ledger()],
         Route::Batch { .. } => vec![batch()],
         Route::Nodes => nodes(),
@@ -297,6 +298,30 @@ fn cluster() -> Operation {
     )
     .window()
     .errors(&[DATABASE])
+}
+
+fn export() -> Operation {
+    let about = "Samples or rollups as a file, as many as there are, node after node. A text that a \
+                 spreadsheet would take for a formula has an apostrophe in front. A file that ends \
+                 without its last chunk is not whole.";
+    let content = Content::Text("text/csv", "CSV (RFC 4180) with a header line");
+    Operation::new("GET", about, 200, content)
+        .query(
+            "source",
+            "raw samples, or buckets of a rollup",
+            || json!({"enum": ["raw", "1m", "1h", "1d"], "default": "raw"}),
+        )
+        .query(
+            "format",
+            "of the file",
+            || json!({"enum": ["csv"], "default": "csv"}),
+        )
+        .query("node_id", "only this node's", node_id)
+        .query("region", "only of this region", text)
+        .query("country", "only of this country", text)
+        .query("from", "start; a day before `to` if left out", instant)
+        .query("to", "end, exclusive; now if left out", instant)
+        .errors(&[DATABASE])
 }
 
 fn ledger() -> Operation {

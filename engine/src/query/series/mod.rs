@@ -83,6 +83,16 @@ const ONE_OF: &str = "give one of node_id, region and country, or none for the f
 pub(super) async fn answer(context: &Context, params: &Params) -> Result<Response<Body>, Error> {
     let now = UnixMicros::now();
     let asked = Asked::parse(params, now)?;
+    if matches!(asked.selection, Selection::Node(_)) {
+        return make(context, asked, now).await;
+    }
+    // As it was asked, because `to` may be now.
+    let key = format!("series {params:?}");
+    let made = Box::pin(make(context, asked, now));
+    context.kept.answer(&key, made).await
+}
+
+async fn make(context: &Context, asked: Asked, now: UnixMicros) -> Result<Response<Body>, Error> {
     let interval_s = match &asked.selection {
         Selection::Node(node_id) => context.live.node(node_id).map(|node| node.interval_s),
         _ => None,
