@@ -116,6 +116,12 @@ frames: local ## what the dashboard costs a browser: redraws of 3,600 points, 10
 	@$(LOCAL) build
 	$(CARGO) run --release -p fiber-tests --bin fiber-frames -- $(ONLY)
 
+pages: local ## the dashboard's pages in Chromium, one by one: sign-in, roles, states, tables, nginx, axe-core
+	@$(LOCAL) provision
+	@$(LOCAL) build
+	@$(LOCAL) browser
+	$(CARGO) test --release -p fiber-tests --test system -- --ignored --test-threads 2 page_
+
 screenshots: local ## every page, light, dark and phone width, into dashboard/screenshots (ONLY=nodes,users)
 	@$(LOCAL) provision
 	@$(LOCAL) build

@@ -1,7 +1,7 @@
 //! The dashboard in headless Chromium, against a real fleet.
 
-use crate::support::Stack;
 use crate::support::fleet::{config, start};
+use crate::support::{Stack, dashboard};
 use anyhow::{Context as _, Result, ensure};
 use fantoccini::Locator;
 use fiber_tests::browser::{Browser, with_browser};
@@ -16,12 +16,7 @@ const STORED: &str = "return [...document.querySelectorAll('.kpi')]
 
 #[test]
 fn the_page_shows_the_fleet_and_moves() -> Result<()> {
-    let dashboard = fiber_local::build::dashboard_dir();
-    ensure!(
-        dashboard.join("index.html").is_file(),
-        "the dashboard is not built: `make build`"
-    );
-    let stack = Stack::with(&[("FIBER_DASHBOARD_DIR", &dashboard.display().to_string())])?;
+    let stack = dashboard::stack(&[])?;
     let mut fleet = config(&stack, 40.0, 1, Duration::from_secs(120));
     fleet.probes = 20;
     let run = start(fleet)?;

@@ -1,6 +1,7 @@
 //! Servers, requests and waiting, for all tests.
 
 pub(crate) mod client;
+pub(crate) mod dashboard;
 pub(crate) mod failpoint;
 pub(crate) mod fleet;
 
