@@ -65,7 +65,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(segment_bytes: u64, bytes_max: u64, age_max: Duration) -> Self {
+    pub(crate) fn new(segment_bytes: u64, bytes_max: u64, age_max: Duration) -> Self {
         Self {
             segment_bytes,
             // The least that can rotate: active and spare.

@@ -127,6 +127,8 @@ async fn serve(environment: &'static str) -> Server {
     let config = Arc::new(config(environment));
     let shutdown = Shutdown::new();
     let metrics = Metrics::new(1);
+    let journal = crate::journal::Stats::new(1 << 26, 1 << 28, std::time::Duration::from_secs(60));
+    metrics.journal.set(Arc::new(journal)).unwrap();
     let pool = sql::pool(&config.database).unwrap();
     let hub = Hub::new(7);
     let (etl, journal) = (Reading::new(waiting), Reading::new(empty_journal));
