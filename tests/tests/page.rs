@@ -64,7 +64,7 @@ async fn look(browser: &Browser, stack: &Stack) -> Result<()> {
     browser
         .until(
             "its name",
-            "return document.querySelector('main h1').textContent",
+            "return document.querySelector('main h1')?.textContent ?? ''",
             |name| {
                 name.as_str()
                     .is_some_and(|name| href.ends_with(name.trim()))

@@ -9,7 +9,9 @@
 //! hears when the bucket of all engines together is empty (`sharing`, `coordination::budgets`).
 //! Requests never wait for that. So with N engines a probe is admitted at most
 //!
-//!     burst + rate × time + (N − 1) × (what one engine is offered between two exchanges)
+//! ```text
+//! burst + rate × time + (N − 1) × (what one engine is offered between two exchanges)
+//! ```
 //!
 //! requests, and the last term is at most (N − 1) × burst. It is a debt: it is paid back before more
 //! is admitted. Between exchanges are 25 ms, or 75 ms when Redis is slow. While Redis is away every
