@@ -8,11 +8,11 @@ use fiber_tests::browser::{Browser, with_browser};
 use std::time::Duration;
 
 /// The table draws only the rows in view; what it counts is all of them.
-const NODES: &str = "return [document.querySelector('.tools-note').textContent,
+const NODES: &str = "return [document.querySelector('.tools-note')?.textContent ?? '',
     document.querySelectorAll('[role=row]').length]";
 const STORED: &str = "return [...document.querySelectorAll('.kpi')]
-    .find(kpi => kpi.querySelector('.kpi-label').textContent.includes('stored'))
-    .querySelector('.kpi-value').textContent.replace(/[^0-9.]/g, '')";
+    .find(kpi => kpi.querySelector('.kpi-label')?.textContent.includes('stored'))
+    ?.querySelector('.kpi-value')?.textContent.replace(/[^0-9.]/g, '') ?? ''";
 
 #[test]
 fn the_page_shows_the_fleet_and_moves() -> Result<()> {
