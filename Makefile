@@ -9,6 +9,10 @@ CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 export CARGO
 LOCAL := $(CARGO_TARGET_DIR)/release/fiber-local
+# One set of features for all: `-p` would compile most dependencies once more.
+BUILD := $(CARGO) build --release --workspace
+TEST := $(CARGO) test --release --workspace
+BIN = $(BUILD) --bin $(1) && $(CARGO_TARGET_DIR)/release/$(1)
 
 .DEFAULT_GOAL := help
 # Every target is a command and none a file.
@@ -51,33 +55,33 @@ drivers: local ## the tests of the whole system on each of the two drivers
 	@$(LOCAL) build
 	@$(LOCAL) browser
 	for driver in epoll uring; do \
-	  echo "FIBER_DRIVER=$$driver"; FIBER_DRIVER=$$driver $(CARGO) test --release -p fiber-tests || exit 1; done
+	  echo "FIBER_DRIVER=$$driver"; FIBER_DRIVER=$$driver $(TEST) --test system || exit 1; done
 
 soak: local ## kills by the hundred and schedules by the 100,000: CYCLES=1000 SEED=… ONLY=engine|database|schedules
 ifneq ($(ONLY),schedules)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) test --release -p fiber-tests -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
+	$(TEST) --test system -- --ignored --nocapture --test-threads 1 soak::the_$(ONLY)
 endif
 ifneq ($(filter schedules,$(or $(ONLY),schedules)),)
 	FIBER_TEST_FULL=1 FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_SCHEDULES=$(or $(SCHEDULES),100000) \
-	  $(CARGO) test --release -p fiber-engine --lib -- simulation crash damage
+	  $(TEST) --lib -- simulation crash damage
 endif
 
 fuzz: tools ## mutated inputs against every reader of bytes: EXECUTIONS=2000000 for each target, SEED=…
 	FIBER_TEST_SEED=$(or $(SEED),1) FIBER_TEST_FUZZ=$(or $(EXECUTIONS),2000000) \
-	  $(CARGO) test --release -p fiber-engine --lib -- --show-output fuzz
+	  $(TEST) --lib -- --show-output fuzz
 
 schemathesis: local ## asks the API, by its own OpenAPI document, for all that it promises and does not (CASES=120 an operation, SEED=…)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-tests --bin fiber-schemathesis -- \
+	$(call BIN,fiber-schemathesis) \
 	  $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 slow: local ## five thousand slow connections beside good probes (SLOW=5000)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	FIBER_TEST_SLOW=$(or $(SLOW),5000) $(CARGO) test --release -p fiber-tests -- --nocapture --exact slow::good_probes_go_on_beside_a_thousand_slow_connections
+	FIBER_TEST_SLOW=$(or $(SLOW),5000) $(TEST) --test system -- --nocapture --exact slow::good_probes_go_on_beside_a_thousand_slow_connections
 
 loom: tools ## the hand-off between the runtimes under every order of two threads
 	$(CARGO) rustc --lib -p fiber-engine --profile bench -- --cfg loom
@@ -90,23 +94,23 @@ miri: tools ## the contract crate's tests under Miri (needs a nightly toolchain 
 	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test -p fiber-contract
 
 planted: tools ## switches known bugs on, one by one, and fails when the tests miss one (ONLY=ack-before-fsync)
-	$(CARGO) run --release -p fiber-tests --bin fiber-planted -- $(if $(ONLY),--only $(ONLY))
+	$(call BIN,fiber-planted) $(if $(ONLY),--only $(ONLY))
 
 drills: local ## breaks servers and links under load, and judges by the client's ledger (ONLY=redis-killed, QUICK=1)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-tests --bin fiber-drills -- $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+	$(call BIN,fiber-drills) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 audit: local ## the dashboard in a browser: axe-core and Lighthouse (ONLY=axe|lighthouse, PAGES=nodes,…, LOADS=3)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-tests --bin fiber-audit -- $(if $(ONLY),--only $(ONLY)) \
+	$(call BIN,fiber-audit) $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(PAGES),--pages $(PAGES)) $(if $(LOADS),--loads $(LOADS))
 
 gates: local ## every gate against servers made for it: bar, measured, verdict (ONLY=ingest_latency, SHORT=1, QUICK=1)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) build --release -p fiber-tests -p fiber-benches
+	$(BUILD) --bin fiber-gates --bin fiber-audit --bin fiber-benches --bin fiber-planted --bin fiber-schemathesis
 	@$(LOCAL) browser
 	$(CARGO_TARGET_DIR)/release/fiber-gates --json target/gates/gates.json --markdown target/gates/gates.md \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(QUICK),--quick)
@@ -114,28 +118,28 @@ gates: local ## every gate against servers made for it: bar, measured, verdict (
 frames: local ## what the dashboard costs a browser: redraws of 3,600 points, 1000 nodes at 2 Hz (ONLY=redraw|live)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-tests --bin fiber-frames -- $(ONLY)
+	$(call BIN,fiber-frames) $(ONLY)
 
 pages: local ## the dashboard's pages in Chromium, one by one: sign-in, roles, states, tables, nginx, axe-core
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	@$(LOCAL) browser
-	$(CARGO) test --release -p fiber-tests --test system -- --ignored --test-threads 2 page_
+	$(TEST) --test system -- --ignored --test-threads 2 page_
 
 screenshots: local ## every page, light, dark and phone width, into dashboard/screenshots (ONLY=nodes,users)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-tests --bin fiber-screenshots -- $(if $(ONLY),--only $(ONLY))
+	$(call BIN,fiber-screenshots) $(if $(ONLY),--only $(ONLY))
 
 bench: local ## the figures, as ratios from one run
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-benches
+	$(call BIN,fiber-benches)
 
 profile: local ## where the engine's time goes: benches/FLAME.svg and BUDGET.md (perf, and valgrind if there is one)
 	@$(LOCAL) provision
 	@$(LOCAL) build
-	$(CARGO) run --release -p fiber-benches -- profile
+	$(call BIN,fiber-benches) profile
 
 fmt: tools ## format the code
 	$(CARGO) fmt --all
@@ -152,7 +156,7 @@ clean-data: local ## remove the stopped stack's data
 	@$(LOCAL) clean-data
 
 local: tools
-	@$(CARGO) build --release -p fiber-local
+	@$(BUILD) --bin fiber-local
 
 # rustc links with the machine's C compiler, and two dependencies are C.
 tools:

@@ -164,6 +164,13 @@ const _: () = assert!(QUERY_FALLBACK_CONNECTIONS < QUERY_DB_CONNECTIONS);
 pub const KEPT_FRESH: Duration = Duration::from_secs(1);
 pub const KEPT_ANSWERS_MAX: usize = 256;
 pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Buckets of many nodes that questions keep for the next ones: an hour of a thousand nodes by the minute is
+/// 7 to 20 MiB, by how often they send.
+pub const KEPT_BUCKETS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Nothing is kept longer than twice this, in case somebody changed rows by hand.
+pub const KEPT_BUCKETS_AGE: Duration = Duration::from_secs(600);
+/// Rows of a question that are in memory at once, some 400 bytes each.
+pub const QUERY_STEPS_AT_ONCE_ROWS: usize = 20_000;
 /// Exports at once; each holds a connection and a snapshot.
 pub const EXPORTS_MAX: usize = 2;
 const _: () = assert!(EXPORTS_MAX * 2 <= QUERY_DB_CONNECTIONS);

@@ -25,6 +25,7 @@ mod gates;
 mod generator;
 mod hostile;
 mod ingest;
+mod kept_buckets;
 mod ledger;
 mod limits;
 mod outage;

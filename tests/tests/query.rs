@@ -229,3 +229,52 @@ fn metrics_count_what_was_sent() -> Result<()> {
         )
     })
 }
+
+/// A gap says what is known of it: the node alone was silent, everybody was, or the database refused.
+#[test]
+fn gaps_say_why() -> Result<()> {
+    let stack = Stack::start()?.with_tables()?;
+    stack.sql("ALTER TABLE metrics ADD CONSTRAINT no_poison CHECK (latency_ms <> 666)")?;
+    let now_s = UnixMicros::now().0 / 1_000_000;
+    let at = |node: &str, minutes_ago: i64| {
+        let mut one = sample(node, 0);
+        let time = UnixMicros::from_secs(now_s / 60 * 60 - minutes_ago * 60);
+        one["timestamp"] = json!(time.to_string());
+        one
+    };
+    let mut poison = at("a", 12);
+    poison["latency_ms"] = json!(666);
+    // a: 50, 40, silent while b is heard, 20, poison, 5; nobody from 40 to 34 and from 20 to 5.
+    let mut samples = vec![at("a", 50), at("a", 40), at("a", 20), poison, at("a", 5)];
+    samples.extend((21..=34).map(|minutes_ago| at("b", minutes_ago)));
+    samples.extend((41..=50).map(|minutes_ago| at("b", minutes_ago)));
+    let body = json!({"node_id": "hub", "metrics": samples}).to_string();
+    let request = post(&stack.engine, "/api/push", &[], body.as_bytes());
+    ensure!(exchange(&stack.engine, &request)?.status == 202);
+    stack.await_rows(28)?;
+    let reasons = |selection: &str| -> Result<Vec<String>> {
+        let from = UnixMicros::from_secs(now_s / 60 * 60 - 50 * 60);
+        let to = UnixMicros::from_secs(now_s / 60 * 60 - 5 * 60);
+        let path = format!(
+            "/api/metrics/series?step=1m&from={}&to={}{selection}",
+            encoded(from),
+            encoded(to)
+        );
+        let answer = get(&stack.engine, &path)?;
+        let gaps = answer["data"]["gaps"].as_array().unwrap().iter();
+        Ok(gaps
+            .map(|gap| gap["reason"].as_str().unwrap().to_owned())
+            .collect())
+    };
+    let of_a = reasons("&node_id=a")?;
+    ensure!(
+        of_a == ["no samples", "no samples", "samples are in quarantine"],
+        "{of_a:?}"
+    );
+    let of_all = reasons("")?;
+    ensure!(
+        of_all == ["no samples of any node", "no samples of any node"],
+        "{of_all:?}"
+    );
+    Ok(())
+}

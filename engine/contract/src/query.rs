@@ -87,5 +87,6 @@ pub struct SeriesPoint {
 pub struct Gap {
     pub from: UnixMicros,
     pub to: UnixMicros,
+    /// `no samples`, `no samples of any node`, `samples wait for the database` or `samples are in quarantine`.
     pub reason: String,
 }

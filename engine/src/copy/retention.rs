@@ -42,10 +42,12 @@ macro_rules! delete_from {
 /// Days kept, and the deletion. Receipts go with the raw samples that they are about; the account
 /// stays as long as the longest rollup. `quarantine` is not here: it holds samples that were
 /// acknowledged and are nowhere else, so a person decides.
-const AGES: [(i64, &str); 8] = [
+const AGES: [(i64, &str); 9] = [
     (30, delete_from!("rollup_1m", "bucket")),
     (90, delete_from!("rollup_1h", "bucket")),
     (365, delete_from!("rollup_1d", "bucket")),
+    // As long as a rollup that is read by them.
+    (90, delete_from!("rollup_marks", "bucket")),
     (
         RAW_RETENTION_S / DAY_S,
         delete_from!("batches", "received_at"),

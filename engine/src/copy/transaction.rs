@@ -91,7 +91,7 @@ pub(super) async fn write<'g>(
     failpoint::pass(Point::RowsCopied);
     memory
         .rollups
-        .write(session, stored_rows(plan, &memory.newest, care))
+        .write(session, journal, stored_rows(plan, &memory.newest, care))
         .await?;
     failpoint::pass(Point::RolledUp);
     note_seen(plan, &mut memory.names);

@@ -1,6 +1,7 @@
 //! What the handlers know: built once by `app`, shared by all connections.
 
 use super::assets::Assets;
+use super::buckets::Buckets;
 use super::cors::Cors;
 use super::error::Error;
 use super::federation::Federation;
@@ -86,6 +87,7 @@ pub struct Context {
     pub(crate) watchers: Arc<Semaphore>,
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) kept: Kept,
+    pub(crate) buckets: Buckets,
     pub(crate) read_host: ReadHost,
 }
 
@@ -104,6 +106,7 @@ impl Context {
             watchers: Arc::new(Semaphore::new(LIVE_SUBSCRIBERS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             kept: Kept::default(),
+            buckets: Buckets::default(),
             read_host: ReadHost::default(),
             parts,
         })

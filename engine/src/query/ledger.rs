@@ -26,7 +26,7 @@ const PAGE: &str = "
     SELECT l.received, l.stored, l.duplicate, l.quarantined, l.hour, n.node_id
     FROM ledger_hourly l JOIN nodes n USING (node_key)
     WHERE ($1::int8 IS NULL OR l.node_key = $1) AND l.hour >= $2 AND l.hour < $3
-      AND (l.hour < $4 OR l.hour = $4 AND n.node_id COLLATE \"C\" > $5)
+      AND l.hour <= $4 AND (l.hour < $4 OR n.node_id COLLATE \"C\" > $5)
     ORDER BY l.hour DESC, n.node_id COLLATE \"C\"
     LIMIT $6";
 

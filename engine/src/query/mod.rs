@@ -19,6 +19,7 @@ pub mod assets;
 mod audit;
 mod auth;
 mod body;
+mod buckets;
 mod connection;
 mod context;
 mod cors;

@@ -45,8 +45,10 @@ fn make(
     mut config: tokio_postgres::Config,
     connections: usize,
 ) -> Result<Pool, deadpool_postgres::BuildError> {
+    // A plan for any window is one for the longest: it sorts a whole account for one page of it.
     config.options(format!(
-        "-c statement_timeout={} -c default_transaction_read_only=on -c jit=off -c timezone=UTC",
+        "-c statement_timeout={} -c default_transaction_read_only=on -c jit=off -c timezone=UTC \
+         -c plan_cache_mode=force_custom_plan",
         QUERY_STATEMENT_TIMEOUT.as_millis()
     ));
     let recycling = ManagerConfig {

@@ -4,13 +4,13 @@
 //! an answer stay bounded; percentiles come from the merged sketches. Downtime is each observed
 //! bucket's length times the share of it that was not up; what nobody observed is neither.
 
+use super::buckets::{self, Group, Step};
 use super::context::Context;
 use super::error::Error;
 use super::params::Params;
 use super::respond::{Body, answer};
-use super::series::{stored_bucket, summed_up};
-use super::sql::{PgInstant, Session};
-use crate::limits::QUERY_SOURCE_ROWS_MAX;
+use super::series::summed_up;
+use super::sql::Session;
 use crate::model::NodeKey;
 use crate::publish::rollup::{Bucket, LEVELS};
 use fiber_contract::node::DEGRADED_LATENCY_MS;
@@ -19,8 +19,6 @@ use fiber_contract::summary::{AggregateRow, AggregatedAnswer, ClusterAnswer, Wor
 use fiber_contract::{NodeState, UnixMicros};
 use hyper::Response;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
-use tokio_postgres::Row;
 
 const SPAN_DEFAULT_S: i64 = 3_600;
 /// Up to here by the minute: 1,000 nodes are 120,000 rows.
@@ -31,25 +29,6 @@ const TOP_DEFAULT: usize = 10;
 const TOP_MAX: usize = 100;
 
 const NODES: &str = "SELECT node_key, node_id, region FROM nodes ORDER BY node_id";
-
-macro_rules! rollup_text {
-    ($table:literal) => {
-        concat!(
-            "SELECT r.bucket, r.count, r.latency_count, r.latency_sum, r.latency_min,
-                    r.latency_max, r.loss_sum, r.uptime_sum, r.sketch, r.node_key
-             FROM ",
-            $table,
-            " r WHERE r.bucket >= $1 AND r.bucket < $2 LIMIT $3"
-        )
-    };
-}
-
-/// One text per level, in the order of `LEVELS`.
-const ROLLUPS: [&str; LEVELS.len()] = [
-    rollup_text!("rollup_1m"),
-    rollup_text!("rollup_1h"),
-    rollup_text!("rollup_1d"),
-];
 
 /// Aligned outward to the buckets of the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +85,15 @@ impl Sum {
         }
     }
 
+    /// A step of one node.
+    fn observe(&mut self, bucket: &Bucket, step_s: f64) {
+        let up = bucket.uptime_sum / bucket.count.max(1) as f64 / 100.0;
+        self.observed_s += step_s;
+        self.down_s += step_s * (1.0 - up);
+        self.reporting = 1;
+        self.bucket.merge(bucket);
+    }
+
     fn add(&mut self, other: &Self) {
         self.bucket.merge(&other.bucket);
         self.observed_s += other.observed_s;
@@ -149,7 +137,7 @@ struct NodeSum {
 }
 
 /// Every registered node, by name; those without a sample count as not reporting.
-async fn read(session: &Session, window: Window) -> Result<Vec<NodeSum>, Error> {
+async fn read(context: &Context, session: &Session, window: Window) -> Result<Vec<NodeSum>, Error> {
     let mut nodes = Vec::new();
     let mut at = HashMap::new();
     for row in session.query(NODES, &[]).await? {
@@ -162,42 +150,36 @@ async fn read(session: &Session, window: Window) -> Result<Vec<NodeSum>, Error> 
             sum,
         });
     }
-    // A node measures several targets at once: its time counts once per bucket.
-    let mut steps: HashMap<(usize, UnixMicros), (i64, f64)> = HashMap::new();
-    let limit = i64::try_from(QUERY_SOURCE_ROWS_MAX + 1).unwrap_or(i64::MAX);
-    let (from, to) = (PgInstant(window.from), PgInstant(window.to));
-    let mut rows = 0;
-    let take = |row: &Row| {
-        rows += 1;
-        if rows > QUERY_SOURCE_ROWS_MAX {
-            return Ok(ControlFlow::Break(()));
-        }
-        let (PgInstant(start), node_key): (_, i64) = (row.try_get(0)?, row.try_get(9)?);
-        // A node that registered since the first question has its turn next time.
-        if let Some(at) = at.get(&node_key) {
-            let bucket = stored_bucket(row)?;
-            let (count, uptime_sum) = steps.entry((*at, start)).or_default();
-            *count += bucket.count;
-            *uptime_sum += bucket.uptime_sum;
-            nodes[*at].sum.bucket.merge(&bucket);
-        }
-        Ok(ControlFlow::Continue(()))
-    };
-    session
-        .each(ROLLUPS[window.level], &[&from, &to, &limit], take)
-        .await?;
-    if rows > QUERY_SOURCE_ROWS_MAX {
-        let reason = format!("more than {QUERY_SOURCE_ROWS_MAX} rows: ask for less time");
-        return Err(Error::parameter("from", reason));
-    }
     let step_s = LEVELS[window.level].step_s as f64;
-    for ((at, _), (count, uptime_sum)) in steps {
-        let sum = &mut nodes[at].sum;
-        let up = uptime_sum / count.max(1) as f64 / 100.0;
-        sum.observed_s += step_s;
-        sum.down_s += step_s * (1.0 - up);
-        sum.reporting = 1;
-    }
+    let take = |step: &Step| {
+        // A node measures several targets at once: its time counts once per step.
+        let mut at_once: Option<(usize, Bucket)> = None;
+        for bucket in step.buckets() {
+            // A node that registered since the first question has its turn next time.
+            let Some(at) = at.get(&bucket.node_key.0).copied() else {
+                continue;
+            };
+            match &mut at_once {
+                Some((same, sum)) if *same == at => sum.merge(&bucket),
+                _ => {
+                    if let Some((at, sum)) = at_once.replace((at, bucket)) {
+                        nodes[at].sum.observe(&sum, step_s);
+                    }
+                }
+            }
+        }
+        if let Some((at, sum)) = at_once {
+            nodes[at].sum.observe(&sum, step_s);
+        }
+    };
+    let question = buckets::Window {
+        group: Group::EachNode,
+        level: window.level,
+        from: window.from,
+        to: window.to,
+        series: at.len(),
+    };
+    buckets::each(&context.buckets, session, &question, take).await?;
     Ok(nodes)
 }
 
@@ -239,7 +221,7 @@ async fn make_aggregated(
     dimension: &str,
 ) -> Result<Response<Body>, Error> {
     let session = Session::for_request(context).await?;
-    let nodes = read(&session, window).await?;
+    let nodes = read(context, &session, window).await?;
     let rows = if dimension == "region" {
         by_region(&nodes)
     } else {
@@ -273,7 +255,7 @@ async fn make_cluster(
     top_n: usize,
 ) -> Result<Response<Body>, Error> {
     let session = Session::for_request(context).await?;
-    let nodes = read(&session, window).await?;
+    let nodes = read(context, &session, window).await?;
     let mut fleet = Sum::new();
     nodes.iter().for_each(|node| fleet.add(&node.sum));
     let mut worst: Vec<_> = nodes

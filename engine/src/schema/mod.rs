@@ -53,6 +53,8 @@ const MIGRATIONS: &[Migration] = migrations![
     9 "V0009__probe_keys.sql",
     10 "V0010__people.sql",
     11 "V0011__node_edits.sql",
+    12 "V0012__rollup_marks.sql",
+    13 "V0013__ledger_hours.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";

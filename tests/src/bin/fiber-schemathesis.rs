@@ -112,10 +112,9 @@ fn sign_in(stage: &Stage) -> Result<String> {
         String::from_utf8_lossy(&added.stderr)
     );
     let login = json!({ "name": "schemathesis", "password": PASSWORD }).to_string();
-    let fields = ["Content-Type: application/json"];
     let answer = http::post(
         &format!("{}/api/auth/login", stage.url()),
-        &fields,
+        &[],
         login.as_bytes(),
     )?;
     ensure!(

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 /// One run of `cargo test`.
 struct Tests {
     what: &'static str,
-    package: &'static [&'static str],
+    kind: &'static [&'static str],
     names: &'static [&'static str],
     /// Variables that say how much; short first, then for a full run.
     sizes: &'static [(&'static str, &'static str, &'static str)],
@@ -18,18 +18,18 @@ struct Tests {
     ignored: bool,
 }
 
-const ENGINE: &[&str] = &["-p", "fiber-engine", "--lib"];
-const SYSTEM: &[&str] = &["-p", "fiber-tests", "--test", "system"];
+const LIBRARIES: &[&str] = &["--lib"];
+const SYSTEM: &[&str] = &["--test", "system"];
 
 impl Tests {
     const fn of(
         what: &'static str,
-        package: &'static [&'static str],
+        kind: &'static [&'static str],
         names: &'static [&'static str],
     ) -> Self {
         Self {
             what,
-            package,
+            kind,
             names,
             sizes: &[],
             ignored: false,
@@ -40,8 +40,8 @@ impl Tests {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command
-            .args(["test", "--release"])
-            .args(self.package)
+            .args(["test", "--release", "--workspace"])
+            .args(self.kind)
             .arg("--")
             .args(self.names);
         if self.ignored {
@@ -119,7 +119,7 @@ pub(super) fn damage(context: &Context) -> Result<Vec<Line>> {
         context,
         &[Tests::of(
             what,
-            ENGINE,
+            LIBRARIES,
             &[
                 "journal::tests::damage",
                 "journal::tests::faults",
@@ -134,7 +134,7 @@ pub(super) fn simulation(context: &Context) -> Result<Vec<Line>> {
         sizes: &[("FIBER_TEST_SCHEDULES", "1000", "10000")],
         ..Tests::of(
             "the whole path by seed; tests that failed",
-            ENGINE,
+            LIBRARIES,
             &["simulation"],
         )
     };
@@ -142,8 +142,15 @@ pub(super) fn simulation(context: &Context) -> Result<Vec<Line>> {
 }
 
 pub(super) fn planted(_: &Context) -> Result<Vec<Line>> {
-    let program = fiber_local::engine_binary()?.with_file_name("fiber-planted");
+    let what = "planted bugs that the tests missed";
+    Ok(vec![program("R5", what, "fiber-planted", &[])?])
+}
+
+/// A program of this repository that judges by itself; its last line is the note.
+fn program(gate: &'static str, what: &'static str, name: &str, arguments: &[&str]) -> Result<Line> {
+    let program = fiber_local::engine_binary()?.with_file_name(name);
     let output = Command::new(&program)
+        .args(arguments)
         .current_dir(workspace_root())
         .output()
         .with_context(|| format!("run {}", program.display()))?;
@@ -153,10 +160,10 @@ pub(super) fn planted(_: &Context) -> Result<Vec<Line>> {
         .rev()
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
-    let line = Line::new("R5", "planted bugs that the tests missed", "").must(Bar::at_most(0.0));
-    Ok(vec![
-        line.count(u64::from(!output.status.success())).note(last),
-    ])
+    Ok(Line::new(gate, what, "")
+        .must(Bar::at_most(0.0))
+        .count(u64::from(!output.status.success()))
+        .note(last))
 }
 
 pub(super) fn small_steps(context: &Context) -> Result<Vec<Line>> {
@@ -164,7 +171,7 @@ pub(super) fn small_steps(context: &Context) -> Result<Vec<Line>> {
         sizes: &[("FIBER_TEST_FUZZ", "5000", "200000")],
         ..Tests::of(
             "mutated inputs against every reader; tests that failed",
-            ENGINE,
+            LIBRARIES,
             &["fuzz"],
         )
     };
@@ -191,15 +198,30 @@ pub(super) fn small_steps(context: &Context) -> Result<Vec<Line>> {
 
 pub(super) fn bad_input(context: &Context) -> Result<Vec<Line>> {
     let what = "bad input over raw sockets, on both drivers; tests that failed";
-    run_all(
+    let mut lines = run_all(
         "R11",
         context,
         &[Tests::of(
             what,
             SYSTEM,
-            &["hostile::", "auth::", "signed::", "duplicates::"],
+            &[
+                "bad_input::",
+                "hostile::",
+                "auth::",
+                "signed::",
+                "duplicates::",
+            ],
         )],
-    )
+    )?;
+    let what = "schemathesis over the OpenAPI document: runs with a server error or a violation";
+    let cases = if context.is_full() { "120" } else { "10" };
+    lines.push(program(
+        "R11",
+        what,
+        "fiber-schemathesis",
+        &["--cases", cases],
+    )?);
+    Ok(lines)
 }
 
 pub(super) fn canaries(context: &Context) -> Result<Vec<Line>> {

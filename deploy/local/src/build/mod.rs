@@ -30,10 +30,14 @@ pub fn programs() -> Result<()> {
     cargo(&[
         "build",
         "--release",
-        "-p",
+        // With the features of all: tests and tools then find their dependencies compiled.
+        "--workspace",
+        "--bin",
         "fiber-engine",
-        "-p",
+        "--bin",
         "fiber-loadgen",
+        "--bin",
+        "fiber-probe",
     ])
 }
 

@@ -202,6 +202,7 @@ impl Database for Model {
             model: self.clone(),
             session: server.session,
             transaction: None,
+            marked: BTreeSet::new(),
             began_at: 0,
             closed: false,
         };
@@ -220,6 +221,8 @@ pub(super) struct ModelSession {
     model: Model,
     session: u64,
     transaction: Option<Content>,
+    /// Minutes of the rollups that the transaction said it writes.
+    marked: BTreeSet<UnixMicros>,
     /// `Server::foreign_writes` when the transaction began.
     began_at: u64,
     closed: bool,
@@ -309,6 +312,7 @@ impl Tables for ModelSession {
                 assert!(self.transaction.is_none(), "a transaction is open already");
                 let server = self.model.lock();
                 self.transaction = Some(server.content.clone());
+                self.marked.clear();
                 self.began_at = server.foreign_writes;
             }
             "COMMIT" => self.commit()?,
@@ -448,9 +452,21 @@ impl BucketStore for ModelSession {
         Ok(keys.iter().filter_map(found).collect())
     }
 
+    async fn mark_minutes(&mut self, _: JournalId, minutes: &[UnixMicros]) -> Result<(), Error> {
+        self.call("mark buckets").await?;
+        self.marked.extend(minutes);
+        Ok(())
+    }
+
     async fn upsert_buckets(&mut self, level: &Level, columns: &Columns) -> Result<(), Error> {
         self.call("write buckets").await?;
         for (key, bucket) in columns.buckets() {
+            // A reader would keep what was there before.
+            let is_marked = self.marked.contains(&key.1.floor_to(LEVELS[0].step_s));
+            assert!(
+                level.step_s > LEVELS[0].step_s || is_marked,
+                "a minute was written and not marked"
+            );
             let buckets = &mut self.open_transaction().buckets;
             let rev = bucket.rev;
             let before = buckets.insert((level.table, key), bucket);

@@ -8,11 +8,15 @@
 //! `rev` counts the writes of a row. An engine that would overwrite what it has not seen finds the
 //! count changed, and the transaction starts over with nothing remembered.
 //!
+//! Every transaction leaves a mark at each minute that it wrote (`rollup_marks`), so a reader may keep what
+//! it read and knows what to read again.
+//!
 //! What is in memory is ahead of the database between [`Rollups::write`] and COMMIT: if anything
 //! fails there, call [`Rollups::forget`].
 
 mod bucket;
 mod fresh;
+mod mark;
 mod open;
 mod sketch;
 mod store;
@@ -28,7 +32,8 @@ pub(crate) use store::{BucketStore, Columns};
 pub use store::{LEVELS, Level};
 
 use crate::copy::Error;
-use crate::model::{NodeKey, SeriesKey};
+use crate::model::{JournalId, NodeKey, SeriesKey};
+use crate::planted::planted;
 use crate::publish::notify::StoredSample;
 use fiber_contract::UnixMicros;
 use open::OpenBuckets;
@@ -79,15 +84,20 @@ impl Rollups {
     pub(crate) async fn write(
         &mut self,
         session: &mut impl BucketStore,
+        journal: JournalId,
         rows: impl Iterator<Item = Stored>,
     ) -> Result<(), Error> {
         let mut deltas = fold_rows(rows, LEVELS[0].step_s);
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        if !planted("minute-not-marked") {
+            let minutes = mark::minutes(&deltas);
+            session.mark_minutes(journal, &minutes).await?;
+        }
         for (at, level) in LEVELS.iter().enumerate() {
             if at > 0 {
                 deltas = fold_deltas(&deltas, level.step_s);
-            }
-            if deltas.is_empty() {
-                return Ok(());
             }
             let open = &mut self.open[at];
             open.turn();

@@ -2,12 +2,14 @@
 
 use super::bucket::Bucket;
 use super::fresh::FreshRows;
+use super::mark;
 use super::open::BucketKey;
 use super::sketch::Sketch;
 use crate::copy::Error;
 use crate::copy::instant::PgInstant;
 use crate::copy::session::Session;
-use crate::model::{NodeKey, SeriesKey};
+use crate::model::{JournalId, NodeKey, SeriesKey};
+use fiber_contract::UnixMicros;
 use std::future::Future;
 
 /// One table and its step.
@@ -93,6 +95,13 @@ pub(crate) trait BucketStore {
         columns: &Columns,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Says of minutes that they were written by this journal's engine, each with a number that nobody had before.
+    fn mark_minutes(
+        &mut self,
+        journal: JournalId,
+        minutes: &[UnixMicros],
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// None may be there.
     fn copy_buckets(
         &mut self,
@@ -112,6 +121,14 @@ impl BucketStore for Session {
 
     async fn upsert_buckets(&mut self, level: &Level, columns: &Columns) -> Result<(), Error> {
         columns.upsert(self, level).await
+    }
+
+    async fn mark_minutes(
+        &mut self,
+        journal: JournalId,
+        minutes: &[UnixMicros],
+    ) -> Result<(), Error> {
+        mark::write(self, journal, minutes).await
     }
 
     async fn copy_buckets(&mut self, level: &Level, rows: &FreshRows) -> Result<(), Error> {

@@ -11,11 +11,12 @@
 mod csv;
 mod text;
 
+use super::buckets::stored_bucket;
 use super::context::Context;
 use super::error::{DatabaseError, Error};
 use super::params::Params;
 use super::respond::{Aborted, Body};
-use super::series::{stored_bucket, summed_up};
+use super::series::summed_up;
 use super::sql::{PgInstant, Session};
 use crate::limits::{EXPORT_DEADLINE, EXPORT_PAGE_ROWS, EXPORT_PAGES_AHEAD, QUERY_DEADLINE};
 use crate::model::NodeKey;

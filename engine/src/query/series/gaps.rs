@@ -1,5 +1,6 @@
 //! Stretches in which nothing was observed.
 
+use super::reasons::NO_SAMPLES;
 use fiber_contract::UnixMicros;
 use fiber_contract::query::Gap;
 
@@ -9,8 +10,6 @@ pub(super) struct Observed {
     pub(super) from: UnixMicros,
     pub(super) to: UnixMicros,
 }
-
-const NO_SAMPLES: &str = "no samples";
 
 /// The stretches of `from..to` longer than `quiet_s` that no observation touches. `observed` is in
 /// any order.

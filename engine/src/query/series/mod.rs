@@ -6,6 +6,7 @@
 
 mod fold;
 mod gaps;
+mod reasons;
 mod source;
 mod step;
 
@@ -19,7 +20,6 @@ use fiber_contract::node::{INTERVAL_DEFAULT_S, SILENT_INTERVALS};
 use fiber_contract::query::{Meta, SeriesAnswer};
 pub(super) use fold::summed_up;
 use hyper::Response;
-pub(super) use source::stored_bucket;
 use step::{Plan, Step};
 
 const SPAN_DEFAULT_S: i64 = 3_600;
@@ -101,14 +101,16 @@ async fn make(context: &Context, asked: Asked, now: UnixMicros) -> Result<Respon
     let session = Session::for_request(context).await?;
     let keys = source::series_keys(&session, &asked.selection).await?;
     let plan = Plan::choose(&asked, keys.len(), interval_s)?;
-    let read = source::read(&session, &plan, &keys, asked.sketch).await?;
+    let read = source::read(context, &session, &plan, &keys, &asked).await?;
     let quiet_s = f64::from(plan.step_s).max(interval_s * SILENT_INTERVALS);
+    let mut gaps = gaps::find(&read.observed, plan.from, plan.to.min(now), quiet_s);
+    reasons::explain(context, &session, &asked.selection, now, &mut gaps).await?;
     let data = SeriesAnswer {
         from: plan.from,
         to: plan.to,
         step_s: plan.step_s,
         points: read.points,
-        gaps: gaps::find(&read.observed, plan.from, plan.to.min(now), quiet_s),
+        gaps,
         sketches: read.sketches,
     };
     framed(

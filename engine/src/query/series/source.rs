@@ -1,12 +1,14 @@
 //! The rows behind a series, read from the table that the plan names.
 
-use super::Selection;
 use super::fold::{RawFold, RollupFold};
 use super::gaps::Observed;
 use super::step::{Plan, Table};
+use super::{Asked, Selection};
 use crate::limits::QUERY_SOURCE_ROWS_MAX;
 use crate::model::NodeKey;
-use crate::publish::rollup::{Bucket, LEVELS, Sketch};
+use crate::publish::rollup::LEVELS;
+use crate::query::buckets::{self, Buckets, Group, Step as BucketStep, Window};
+use crate::query::context::Context;
 use crate::query::error::{DatabaseError, Error};
 use crate::query::sql::{PgInstant, Session};
 use fiber_contract::UnixMicros;
@@ -27,25 +29,6 @@ const RAW: &str = "
     FROM metrics m
     WHERE m.series_key = ANY($1) AND m.\"time\" >= $2 AND m.\"time\" < $3
     LIMIT $4";
-
-macro_rules! rollup_text {
-    ($table:literal) => {
-        concat!(
-            "SELECT r.bucket, r.count, r.latency_count, r.latency_sum, r.latency_min,
-                    r.latency_max, r.loss_sum, r.uptime_sum, r.sketch
-             FROM ",
-            $table,
-            " r WHERE r.series_key = ANY($1) AND r.bucket >= $2 AND r.bucket < $3 LIMIT $4"
-        )
-    };
-}
-
-/// One text per level, in the order of `LEVELS`.
-const ROLLUPS: [&str; LEVELS.len()] = [
-    rollup_text!("rollup_1m"),
-    rollup_text!("rollup_1h"),
-    rollup_text!("rollup_1d"),
-];
 
 /// The points, and when anything was observed.
 pub(super) struct Read {
@@ -71,21 +54,34 @@ pub(super) async fn series_keys(
 }
 
 pub(super) async fn read(
+    context: &Context,
     session: &Session,
     plan: &Plan,
     keys: &[i64],
-    sketch: bool,
+    asked: &Asked,
 ) -> Result<Read, Error> {
-    match plan.table {
-        Table::Raw => raw(session, plan, keys, sketch).await,
-        Table::Rollup(level) => rollup(session, plan, keys, level, sketch).await,
-    }
+    let level = match plan.table {
+        Table::Raw => return raw(session, plan, keys, asked.sketch).await,
+        Table::Rollup(level) => level,
+    };
+    let window = Window {
+        group: match asked.selection {
+            Selection::Fleet => Group::Fleet,
+            Selection::Node(_) => Group::Node(keys),
+            Selection::Region(_) | Selection::Country(_) => Group::Series(keys),
+        },
+        level,
+        from: plan.from,
+        to: plan.to,
+        series: keys.len(),
+    };
+    rollup(&context.buckets, session, plan, &window, asked.sketch).await
 }
 
 async fn raw(session: &Session, plan: &Plan, keys: &[i64], sketch: bool) -> Result<Read, Error> {
     let mut fold = RawFold::new(plan.step_s);
     let mut times = BTreeSet::new();
-    each(session, RAW, plan, keys, |row| {
+    each_sample(session, plan, keys, |row| {
         let PgInstant(time) = row.try_get(0)?;
         fold.add(time, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         times.insert(time);
@@ -104,22 +100,22 @@ async fn raw(session: &Session, plan: &Plan, keys: &[i64], sketch: bool) -> Resu
 }
 
 async fn rollup(
+    kept: &Buckets,
     session: &Session,
     plan: &Plan,
-    keys: &[i64],
-    level: usize,
+    window: &Window<'_>,
     sketch: bool,
 ) -> Result<Read, Error> {
     let mut fold = RollupFold::new(plan.step_s);
     let mut starts = BTreeSet::new();
-    each(session, ROLLUPS[level], plan, keys, |row| {
-        let PgInstant(start) = row.try_get(0)?;
-        fold.add(start, &stored_bucket(row)?);
-        starts.insert(start);
-        Ok(())
-    })
-    .await?;
-    let length_micros = LEVELS[level].step_s * 1_000_000;
+    let take = |step: &BucketStep| {
+        for bucket in step.buckets() {
+            fold.add(step.start, &bucket);
+            starts.insert(step.start);
+        }
+    };
+    buckets::each(kept, session, window, take).await?;
+    let length_micros = LEVELS[window.level].step_s * 1_000_000;
     let whole = |from: UnixMicros| Observed {
         from,
         to: UnixMicros(from.0 + length_micros),
@@ -131,10 +127,9 @@ async fn rollup(
     })
 }
 
-/// Gives every row to `take`, and refuses when there are more than an answer may be made of.
-async fn each(
+/// Gives every sample to `take`, and refuses when there are more than an answer may be made of.
+async fn each_sample(
     session: &Session,
-    text: &str,
     plan: &Plan,
     keys: &[i64],
     mut take: impl FnMut(&Row) -> Result<(), tokio_postgres::Error>,
@@ -143,7 +138,7 @@ async fn each(
     let mut rows = 0;
     let (from, to) = (PgInstant(plan.from), PgInstant(plan.to));
     session
-        .each(text, &[&keys, &from, &to, &limit], |row| {
+        .each(RAW, &[&keys, &from, &to, &limit], |row| {
             rows += 1;
             if rows > QUERY_SOURCE_ROWS_MAX {
                 return Ok(ControlFlow::Break(()));
@@ -156,28 +151,4 @@ async fn each(
         return Err(Error::parameter("step", reason));
     }
     Ok(())
-}
-
-/// The bucket in the columns 1 to 8 of `ROLLUPS`.
-pub(in crate::query) fn stored_bucket(row: &Row) -> Result<Bucket, tokio_postgres::Error> {
-    let bytes: Option<&[u8]> = row.try_get(8)?;
-    let sketch = bytes
-        .map(Sketch::from_bytes)
-        .transpose()
-        .unwrap_or_else(|error| {
-            // The counts stay right; the percentiles of the step are those of its other buckets.
-            tracing::error!(%error, "read the sketch of a bucket");
-            None
-        });
-    Ok(Bucket {
-        count: row.try_get(1)?,
-        latency_count: row.try_get(2)?,
-        latency_sum: row.try_get(3)?,
-        latency_min: row.try_get(4)?,
-        latency_max: row.try_get(5)?,
-        loss_sum: row.try_get(6)?,
-        uptime_sum: row.try_get(7)?,
-        sketch: sketch.unwrap_or_default(),
-        ..Bucket::new(NodeKey(0))
-    })
 }
