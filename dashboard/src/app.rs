@@ -17,6 +17,7 @@ use crate::pages::system::SystemPage;
 use crate::pages::users::UsersPage;
 use crate::router::Router;
 use crate::routes::Page;
+use crate::slim::{dynamic, memo};
 use crate::state::atlas::Atlas;
 use crate::state::live::Live;
 use crate::state::prefs::Prefs;
@@ -43,14 +44,14 @@ fn App() -> impl IntoView {
     Atlas::provide();
     HelpOpen::provide();
     // A page is made anew when another one is asked for, not when its query changes.
-    let page = Memo::new(move |_| router.with(Page::at));
+    let page = memo(move || router.with(Page::at));
     view! {
         <TopBar/>
         <Keys/>
         <Palette/>
         <Help/>
         <main id="main">
-            {move || match page.get() {
+            {dynamic(move || match page.get() {
                 Some(Page::Overview) => view! { <Overview/> }.into_any(),
                 Some(Page::Nodes) => view! { <NodesPage/> }.into_any(),
                 Some(Page::Node(id)) => view! { <NodePage id/> }.into_any(),
@@ -62,7 +63,7 @@ fn App() -> impl IntoView {
                 Some(Page::Keys) => view! { <KeysPage/> }.into_any(),
                 Some(Page::SignIn) => view! { <SignInPage/> }.into_any(),
                 None => view! { <Missing/> }.into_any(),
-            }}
+            })}
         </main>
     }
 }

@@ -21,6 +21,7 @@ mod format;
 mod pages;
 mod router;
 mod routes;
+mod slim;
 mod state;
 
 fn main() {

@@ -15,7 +15,10 @@ const LAYERS: [(f64, f64); 5] = [
     (0.25, 0.75),
     (0.375, 0.625),
 ];
-/// From this loss on a step's median is drawn as bad, in percent.
+/// From this loss on a step's median is drawn as worse, in percent. One packet in a thousand is lost
+/// in nearly every long step, and would colour all of them.
+const LOSS_WORSE_PCT: f32 = 1.0;
+/// From this loss on it is drawn as bad.
 const LOSS_BAD_PCT: f32 = 20.0;
 
 /// The value that a share of the samples does not exceed (nearest rank).
@@ -51,8 +54,8 @@ pub(crate) fn draw(answer: &SeriesAnswer, x: Scale, y: Scale, pen: &mut dyn Pen)
         pen.fill(Ink::Smoke);
     }
     for (ink, from, to) in [
-        (Ink::Good, f32::NEG_INFINITY, f32::MIN_POSITIVE),
-        (Ink::Worse, f32::MIN_POSITIVE, LOSS_BAD_PCT),
+        (Ink::Good, f32::NEG_INFINITY, LOSS_WORSE_PCT),
+        (Ink::Worse, LOSS_WORSE_PCT, LOSS_BAD_PCT),
         (Ink::Bad, LOSS_BAD_PCT, f32::INFINITY),
     ] {
         let mine = |loss: f32| loss >= from && loss < to;

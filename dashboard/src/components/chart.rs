@@ -11,6 +11,7 @@ use crate::chart::frame::Frame;
 use crate::chart::picture::Picture;
 use crate::chart::reading::{Reading, read, spoken};
 use crate::format::{self, px};
+use crate::slim::{dynamic, effect, memo};
 use crate::state::prefs::Prefs;
 use crate::state::view::TimeView;
 
@@ -31,13 +32,13 @@ pub(crate) fn Chart(
     let height_px = height_px * stretch();
     let (holder, canvas) = (NodeRef::<Div>::new(), NodeRef::<Canvas>::new());
     let size = measure(holder);
-    let frame = Memo::new(move |_| Frame {
+    let frame = memo(move || Frame {
         width: size.get().0,
         height: height_px,
         domain: view.domain.get(),
     });
     repaint(canvas, picture, frame);
-    let axes = Memo::new(move |_| {
+    let axes = memo(move || {
         let (frame, zone) = (frame.get(), prefs.zone.get());
         let offset = zone.offset_minutes(frame.domain.to);
         picture.with(|picture| match picture {
@@ -45,7 +46,7 @@ pub(crate) fn Chart(
             None => frame.axes(None, &[], offset),
         })
     });
-    let reading = Memo::new(move |_| {
+    let reading = memo(move || {
         let at = view.cursor.get();
         picture.with(|picture| picture.as_ref().map(|picture| read(picture, at)))
     });
@@ -75,7 +76,7 @@ pub(crate) fn Chart(
     view! {
         <section class="chart">
             <div class="chart-head">
-                <h3>{move || title.get()}</h3>
+                <h3>{dynamic(move || title.get())}</h3>
                 <Readings reading/>
             </div>
             <div class="chart-plot" node_ref=holder tabindex="0" role="application"
@@ -110,7 +111,7 @@ fn stretch() -> f64 {
 fn repaint(canvas: NodeRef<Canvas>, picture: Signal<Option<Picture>>, frame: Memo<Frame>) {
     let prefs = Prefs::expect();
     let due = StoredValue::new(false);
-    Effect::new(move || {
+    effect(move || {
         picture.track();
         prefs.theme.track();
         prefs.dark.track();

@@ -1,3 +1,4 @@
+use crate::slim::dynamic;
 use leptos::prelude::*;
 
 /// A button that does nothing until it is pressed a second time, beside a way out.
@@ -11,7 +12,7 @@ pub(crate) fn Confirm(
     let asking = RwSignal::new(false);
     view! {
         <span class="confirm">
-            {move || if asking.get() {
+            {dynamic(move || if asking.get() {
                 view! {
                     <span class="confirm-question" role="alert">{question.clone()}</span>
                     <button type="button" class="button danger"
@@ -24,7 +25,7 @@ pub(crate) fn Confirm(
                 view! {
                     <button type="button" class="button" on:click=move |_| asking.set(true)>{label}</button>
                 }.into_any()
-            }}
+            })}
         </span>
     }
 }

@@ -2,18 +2,19 @@ use fiber_contract::access::Role;
 use leptos::prelude::*;
 
 use crate::router::Router;
+use crate::slim::{dynamic, memo};
 use crate::state::session::{Session, sign_in_href};
 
 /// A page that needs a role: itself for who has it, else who would have to ask whom.
 #[component]
 pub(crate) fn Gate(title: &'static str, least: Role, children: ChildrenFn) -> impl IntoView {
     let (session, router) = (Session::expect(), Router::expect());
-    let allowed = Memo::new(move |_| session.may(least));
-    let known = Memo::new(move |_| session.me.with(Option::is_some));
+    let allowed = memo(move || session.may(least));
+    let known = memo(move || session.me.with(Option::is_some));
     view! {
         <div class="people-page">
             <h1>{title}</h1>
-            {move || if allowed.get() {
+            {dynamic(move || if allowed.get() {
                 children().into_any()
             } else if known.get() {
                 view! {
@@ -24,7 +25,7 @@ pub(crate) fn Gate(title: &'static str, least: Role, children: ChildrenFn) -> im
                 }.into_any()
             } else {
                 view! { <section class="panel notice"><p>"Asking the engine who you are."</p></section> }.into_any()
-            }}
+            })}
         </div>
     }
 }

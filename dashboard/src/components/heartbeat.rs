@@ -6,6 +6,7 @@ use leptos::task::spawn_local;
 
 use crate::api;
 use crate::format;
+use crate::slim::derive;
 use crate::state::live::Live;
 
 /// As often as a probe reports.
@@ -31,7 +32,7 @@ pub(crate) fn heartbeat(node_id: String) -> Signal<String> {
             beat.clear();
         }
     });
-    Signal::derive(move || {
+    derive(move || {
         let age_s = |at| live.now.get().secs_since(at);
         known.with(|known| said(known.as_ref(), age_s))
     })

@@ -2,6 +2,7 @@ use leptos::html::Dialog;
 use leptos::prelude::*;
 
 use super::keys::{self, Key, MAP};
+use crate::slim::effect;
 
 /// Opens the help from anywhere.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ pub(crate) fn Help() -> impl IntoView {
             asked.open();
         }
     });
-    Effect::new(move || {
+    effect(move || {
         if asked.0.get() > 0
             && let Some(dialog) = dialog.get()
             && !dialog.open()

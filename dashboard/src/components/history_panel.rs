@@ -4,6 +4,7 @@ use super::chart::Chart;
 use super::notice::Failure;
 use super::time_bar::TimeBar;
 use crate::chart::picture::Kind;
+use crate::slim::{dynamic, memo};
 use crate::state::history::History;
 
 /// What a panel of charts shows, top to bottom, and how tall each is.
@@ -39,7 +40,7 @@ pub(crate) fn HistoryPanel(
     shown: Shown,
     children: ChildrenFn,
 ) -> impl IntoView {
-    let empty = Memo::new(move |_| {
+    let empty = memo(move || {
         history
             .series
             .with(|series| series.as_ref().is_some_and(|s| s.0.points.is_empty()))
@@ -52,13 +53,13 @@ pub(crate) fn HistoryPanel(
                 <h2>{name}</h2>
                 <TimeBar/>
             </div>
-            {move || history.problem.get().map(|error| view! { <Failure error retry=move || history.ask()/> })}
-            {move || empty.get().then(|| view! {
+            {dynamic(move || history.problem.get().map(|error| view! { <Failure error retry=move || history.ask()/> }))}
+            {dynamic(move || empty.get().then(|| view! {
                 <div class="notice">
                     <p class="notice-title">"No samples in this range."</p>
                     {children()}
                 </div>
-            })}
+            }))}
             <div class="charts">
                 {shown
                     .iter()

@@ -3,6 +3,7 @@ use leptos::prelude::*;
 
 use super::state_mark::{STATES, StateMark, tone};
 use crate::format;
+use crate::slim::{derive, dynamic, memo};
 use crate::state::live::Live;
 
 /// The figures of the fleet in one row.
@@ -17,7 +18,7 @@ pub(crate) fn KpiRow() -> impl IntoView {
         }
     };
     let summary = live.summary;
-    let totals = Memo::new(move |_| live.fleet.with(|fleet| fleet.totals));
+    let totals = memo(move || live.fleet.with(|fleet| fleet.totals));
     view! {
         <section class="kpis" aria-label="Fleet figures">
             {STATES.map(|state| view! { <StateTile state/> })}
@@ -25,31 +26,31 @@ pub(crate) fn KpiRow() -> impl IntoView {
                 label="Latency p50"
                 unit="ms"
                 title="Median over the nodes' newest samples; silent nodes left out"
-                value=Signal::derive(move || known(format::ms(summary.get().p50_ms)))
-                note=Signal::derive(|| "over nodes, now".to_owned())
+                value=derive(move || known(format::ms(summary.get().p50_ms)))
+                note=derive(|| "over nodes, now".to_owned())
             />
             <Tile
                 label="Latency p95"
                 unit="ms"
                 title="95th percentile over the nodes' newest samples; silent nodes left out"
-                value=Signal::derive(move || known(format::ms(summary.get().p95_ms)))
-                note=Signal::derive(|| "over nodes, now".to_owned())
+                value=derive(move || known(format::ms(summary.get().p95_ms)))
+                note=derive(|| "over nodes, now".to_owned())
             />
             <Tile
                 label="Packet loss"
                 unit="%"
                 title="Mean over the nodes' newest samples; silent nodes left out"
-                value=Signal::derive(move || known(format::pct(summary.get().loss_pct)))
-                note=Signal::derive(|| "mean over nodes, now".to_owned())
+                value=derive(move || known(format::pct(summary.get().loss_pct)))
+                note=derive(|| "mean over nodes, now".to_owned())
             />
             <Tile
                 label="Samples stored"
                 unit=""
                 title="Rows committed to the database since the engine started"
-                value=Signal::derive(move || {
+                value=derive(move || {
                     totals.get().map_or(format::UNKNOWN.to_owned(), |t| format::count(t.stored))
                 })
-                note=Signal::derive(move || {
+                note=derive(move || {
                     totals
                         .get()
                         .map_or("since start".to_owned(), |t| {
@@ -64,7 +65,7 @@ pub(crate) fn KpiRow() -> impl IntoView {
 #[component]
 fn StateTile(state: NodeState) -> impl IntoView {
     let live = Live::expect();
-    let count = Memo::new(move |_| live.summary.get().count(state));
+    let count = memo(move || live.summary.get().count(state));
     let word = state.as_str();
     view! {
         <a
@@ -77,16 +78,16 @@ fn StateTile(state: NodeState) -> impl IntoView {
         >
             <span class="kpi-label"><StateMark state=Signal::from(state)/>{word}</span>
             <span class="kpi-value">
-                {move || {
+                {dynamic(move || {
                     if live.ready.get() {
                         format::count(count.get() as u64)
                     } else {
                         format::UNKNOWN.to_owned()
                     }
-                }}
+                })}
             </span>
             <span class="kpi-note">
-                {move || format!("of {}", format::plural(live.summary.get().nodes, "node", "nodes"))}
+                {dynamic(move || format!("of {}", format::plural(live.summary.get().nodes, "node", "nodes")))}
             </span>
         </a>
     }

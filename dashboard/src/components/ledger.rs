@@ -1,6 +1,7 @@
 use leptos::prelude::*;
 
 use crate::format;
+use crate::slim::{dynamic, memo};
 use crate::state::fleet::closes;
 use crate::state::live::Live;
 
@@ -8,14 +9,14 @@ use crate::state::live::Live;
 #[component]
 pub(crate) fn LedgerLine() -> impl IntoView {
     let live = Live::expect();
-    let totals = Memo::new(move |_| live.fleet.with(|fleet| fleet.totals));
+    let totals = memo(move || live.fleet.with(|fleet| fleet.totals));
     let part = move |name: &'static str, pick: fn(&fiber_contract::live::LiveTotals) -> u64| {
         view! {
             <span class="ledger-part">
                 <b>
-                    {move || {
+                    {dynamic(move || {
                         totals.get().map_or(format::UNKNOWN.to_owned(), |t| format::count(pick(&t)))
-                    }}
+                    })}
                 </b>
                 <i>{name}</i>
             </span>
@@ -39,10 +40,10 @@ pub(crate) fn LedgerLine() -> impl IntoView {
             {part("duplicate", |t| t.duplicate)} <span class="op">"+"</span>
             {part("quarantined", |t| t.quarantined)} <span class="op">"+"</span>
             {part("in flight", |t| t.in_flight)}
-            <span class=move || verdict().0>{move || verdict().1}</span>
+            <span class=move || verdict().0>{dynamic(move || verdict().1)}</span>
             <span class="ledger-lag" title="Age of the oldest sample that is durable but not yet in the table">
                 "lag "
-                {move || totals.get().map_or(format::UNKNOWN.to_owned(), |t| format::span(t.lag_s))}
+                {dynamic(move || totals.get().map_or(format::UNKNOWN.to_owned(), |t| format::span(t.lag_s)))}
             </span>
         </section>
     }

@@ -8,6 +8,7 @@ use super::measure::measure;
 use crate::chart::cluster::{Mark, Spot, cluster};
 use crate::chart::geography::Drawing;
 use crate::chart::projection::{Projection, View};
+use crate::slim::memo;
 use crate::state::atlas::Atlas;
 use crate::state::fleet::Node;
 use crate::state::live::Live;
@@ -36,7 +37,7 @@ struct Ground {
 impl Ground {
     fn fit(live: Live, size: ReadSignal<(f64, f64)>) -> Self {
         let atlas = Atlas::expect();
-        let places = Memo::new(move |_| {
+        let places = memo(move || {
             live.fleet.with(|fleet| {
                 fleet
                     .nodes
@@ -45,12 +46,12 @@ impl Ground {
                     .collect::<Vec<_>>()
             })
         });
-        let projection = Memo::new(move |_| {
+        let projection = memo(move || {
             places.with(|places| {
                 Projection::around(&places.iter().map(|(_, place)| *place).collect::<Vec<_>>())
             })
         });
-        let view = Memo::new(move |_| {
+        let view = memo(move || {
             let ((width, height), projection) = (size.get(), projection.get());
             let points: Vec<_> = places.with(|places| {
                 places
@@ -60,7 +61,7 @@ impl Ground {
             });
             View::fit(&points, width, height, MARGIN_PX)
         });
-        let drawing = Memo::new(move |_| {
+        let drawing = memo(move || {
             let (projection, view) = (projection.get(), view.get());
             atlas.geography.with(|geography| match geography {
                 Some(geography) if view.width > 0.0 => geography.draw(projection, view),
@@ -114,7 +115,7 @@ pub(crate) fn FleetMap() -> impl IntoView {
     let frame = NodeRef::<Div>::new();
     let size = measure(frame);
     let ground = Ground::fit(live, size);
-    let marks = Memo::new(move |_| ground.marks(live));
+    let marks = memo(move || ground.marks(live));
     let told = RwSignal::new(None::<Told>);
     view! {
         <section class="panel map" aria-label="Map of the nodes; the table lists the same nodes"

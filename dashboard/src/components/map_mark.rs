@@ -8,6 +8,7 @@ use crate::chart::cluster::Mark;
 use crate::chart::trig::circle;
 use crate::format::{self, fixed, px};
 use crate::routes::Page;
+use crate::slim::{derive, dynamic};
 use crate::state::live::Live;
 use crate::state::order::place;
 use crate::state::reason::why;
@@ -176,13 +177,13 @@ fn CardRow(id: String, single: bool) -> impl IntoView {
     let live = Live::expect();
     let key = id.clone();
     let node = live.node(move || key.clone());
-    let state = Signal::derive(move || node.get().map_or(NodeState::Unobserved, |node| node.state));
+    let state = derive(move || node.get().map_or(NodeState::Unobserved, |node| node.state));
     let href = Page::Node(id.clone()).href();
     view! {
         <a class="card-row" href=href>
             <StateMark state/>
             <span>{id}</span>
-            <em>{move || node.get().map(|node| why(&node, live.now.get()))}</em>
+            <em>{dynamic(move || node.get().map(|node| why(&node, live.now.get())))}</em>
         </a>
         {single
             .then(|| {
@@ -190,20 +191,20 @@ fn CardRow(id: String, single: bool) -> impl IntoView {
                     <dl class="card-facts">
                         <dt>"Place"</dt>
                         <dd>
-                            {move || node.get().map(|node| {
+                            {dynamic(move || node.get().map(|node| {
                                 let (town, country) = place(&node);
                                 format!("{town}, {country}")
-                            })}
+                            }))}
                         </dd>
                         <dt>"p50 / p95"</dt>
                         <dd>
-                            {move || node.get().map(|node| {
+                            {dynamic(move || node.get().map(|node| {
                                 format!("{} / {} ms", format::ms(node.p50_ms), format::ms(node.p95_ms))
-                            })}
+                            }))}
                         </dd>
                         <dt>"Loss"</dt>
                         <dd>
-                            {move || node.get().map(|node| format!("{} %", format::pct(node.packet_loss)))}
+                            {dynamic(move || node.get().map(|node| format!("{} %", format::pct(node.packet_loss))))}
                         </dd>
                     </dl>
                 }

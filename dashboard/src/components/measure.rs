@@ -1,3 +1,4 @@
+use crate::slim::effect;
 use leptos::html::Div;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -7,7 +8,7 @@ use web_sys::ResizeObserver;
 /// Width and height of an element in CSS pixels, zero until it is laid out.
 pub(crate) fn measure(element: NodeRef<Div>) -> ReadSignal<(f64, f64)> {
     let (size, set_size) = signal((0.0, 0.0));
-    Effect::new(move || {
+    effect(move || {
         let Some(element) = element.get() else { return };
         let watched = element.clone();
         let changed = Closure::<dyn FnMut()>::new(move || {

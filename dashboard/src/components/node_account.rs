@@ -10,6 +10,7 @@ use super::state_mark::{StateMark, tone};
 use crate::api;
 use crate::api::error::Error;
 use crate::format;
+use crate::slim::dynamic;
 use crate::state::account::verdict;
 use crate::state::live::Live;
 
@@ -37,10 +38,10 @@ pub(crate) fn NodeAccount(id: String) -> impl IntoView {
                 <h2>"Account of the last 24 hours"</h2>
                 <a class="button" href=ledger>"By the hour"</a>
             </div>
-            {move || account.get().map(|answer| match answer {
+            {dynamic(move || account.get().map(|answer| match answer {
                 Ok(answer) => view! { <Sums answer/> }.into_any(),
                 Err(error) => view! { <Failure error retry=ask.clone()/> }.into_any(),
-            })}
+            }))}
         </section>
         <ReceiptPanel/>
     }

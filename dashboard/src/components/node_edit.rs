@@ -6,6 +6,7 @@ use super::notice::Problem;
 use crate::api;
 use crate::api::error::Error;
 use crate::format::fixed;
+use crate::slim::memo;
 use crate::state::fleet::Node;
 use crate::state::session::Session;
 
@@ -13,7 +14,7 @@ use crate::state::session::Session;
 #[component]
 pub(crate) fn NodeEdit(id: String, node: Memo<Option<Node>>) -> impl IntoView {
     let session = Session::expect();
-    let allowed = Memo::new(move |_| session.may(Role::Operator));
+    let allowed = memo(move || session.may(Role::Operator));
     move || allowed.get().then(|| view! { <Form id=id.clone() node/> })
 }
 

@@ -5,6 +5,7 @@ use super::state_mark::{STATES, StateMark, tone};
 use crate::chart::strip::{cells, spark};
 use crate::format::{self, px};
 use crate::routes::Page;
+use crate::slim::{dynamic, memo};
 use crate::state::live::Live;
 use crate::state::order::place;
 
@@ -23,13 +24,13 @@ pub(crate) fn NodeRow(
     let key = id.clone();
     let node = live.node(move || key.clone());
     let of = move |pick: fn(&fiber_contract::NodeView) -> String| {
-        Memo::new(move |_| {
+        memo(move || {
             node.get()
                 .map_or(format::UNKNOWN.to_owned(), |node| pick(&node))
         })
     };
-    let state = Memo::new(move |_| node.get().map_or(NodeState::Unobserved, |node| node.state));
-    let seen = Memo::new(move |_| {
+    let state = memo(move || node.get().map_or(NodeState::Unobserved, |node| node.state));
+    let seen = memo(move || {
         let last = node.get().and_then(|node| node.last_seen);
         last.map_or(format::UNKNOWN.to_owned(), |last| {
             format::age(live.now.get().secs_since(last))
@@ -40,21 +41,21 @@ pub(crate) fn NodeRow(
             .and_then(|node| node.packet_loss)
             .is_some_and(|loss| loss > 0.0)
     };
-    let place = Memo::new(move |_| node.get().map(|node| place(&node)).unwrap_or_default());
+    let place = memo(move || node.get().map(|node| place(&node)).unwrap_or_default());
     view! {
         <div class="row" role="row" class:selected=selected
             aria-rowindex=move || (index.get() + 2).to_string()>
             <span class="cell state" role="cell">
                 <StateMark state=Signal::from(state)/>
                 <span class=move || format!("word {}", tone(state.get()))>
-                    {move || state.get().as_str()}
+                    {dynamic(move || state.get().as_str())}
                 </span>
             </span>
             <span class="cell name" role="rowheader">
                 <a href=Page::Node(id.clone()).href()>{id.clone()}</a>
             </span>
             <span class="cell place" role="cell">
-                {move || place.get().0}" "<small>{move || place.get().1}</small>
+                {dynamic(move || place.get().0)}" "<small>{dynamic(move || place.get().1)}</small>
             </span>
             <span class="cell num seen" role="cell">{seen}</span>
             <span class="cell num p50" role="cell">{of(|node| format::ms(node.p50_ms))}</span>
@@ -84,7 +85,7 @@ pub(crate) fn NodeRow(
 }
 
 fn of_strip(node: Memo<Option<crate::state::fleet::Node>>, state: NodeState) -> Memo<String> {
-    Memo::new(move |_| {
+    memo(move || {
         node.get()
             .map(|node| cells(&node.strip, state, STRIP_WIDTH, HEIGHT))
             .unwrap_or_default()

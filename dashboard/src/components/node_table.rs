@@ -12,6 +12,7 @@ use crate::components::keys::{self, Key};
 use crate::format::{self, fixed};
 use crate::router::{Router, Step};
 use crate::routes::Page;
+use crate::slim::{dynamic, effect, memo};
 use crate::state::comparison::{Comparison, Subject};
 use crate::state::csv::csv;
 use crate::state::live::Live;
@@ -42,7 +43,7 @@ pub(crate) fn NodeTable() -> impl IntoView {
         (Key::Up, now) => select(-1, now, selected, order.ids, body, window.row_px),
         _ => {}
     });
-    let shown = Memo::new(move |_| {
+    let shown = memo(move || {
         let (start, end) = window.slice.get();
         order.ids.with(|ids| {
             ids.get(start..end.min(ids.len()))
@@ -73,8 +74,8 @@ pub(crate) fn NodeTable() -> impl IntoView {
                         <For each=move || shown.get() key=String::clone let:id>
                             {
                                 let (key, mine) = (id.clone(), id.clone());
-                                let index = Memo::new(move |_| index_of(&key).unwrap_or_default());
-                                let chosen = Memo::new(move |_| {
+                                let index = memo(move || index_of(&key).unwrap_or_default());
+                                let chosen = memo(move || {
                                     selected.with(|chosen| chosen.as_deref() == Some(mine.as_str()))
                                 });
                                 view! { <NodeRow id index selected=chosen/> }
@@ -82,11 +83,11 @@ pub(crate) fn NodeTable() -> impl IntoView {
                         </For>
                     </div>
                 </div>
-                {move || {
+                {dynamic(move || {
                     let live = Live::expect();
                     (live.ready.get() && order.ids.with(Vec::is_empty) && !live.empty.get())
                         .then(|| view! { <p class="none-found">"No node matches."</p> })
-                }}
+                })}
             </div>
         </section>
     }
@@ -116,8 +117,8 @@ impl Order {
                 order.ids.try_set(sorted);
             }
         };
-        let membership = Memo::new(move |_| live.fleet.with(|fleet| fleet.nodes.len()));
-        Effect::new(move || {
+        let membership = memo(move || live.fleet.with(|fleet| fleet.nodes.len()));
+        effect(move || {
             // Read, not only tracked: a memo that nobody reads never runs.
             wanted.get();
             membership.get();
@@ -170,19 +171,19 @@ impl Window {
             window_event_listener_untyped("resize", move |_| look()),
         ];
         on_cleanup(move || listeners.into_iter().for_each(WindowListenerHandle::remove));
-        Effect::new(move || {
+        effect(move || {
             body.track();
             ids.track();
             request_animation_frame(look);
         });
-        let row_px = Memo::new(move |_| {
+        let row_px = memo(move || {
             if seen.get().1 < PHONE_WIDTH_PX {
                 PHONE_ROW_PX
             } else {
                 ROW_PX
             }
         });
-        let slice = Memo::new(move |_| {
+        let slice = memo(move || {
             let (top, _, height) = seen.get();
             visible(top, height, row_px.get(), ids.with(Vec::len))
         });
@@ -205,7 +206,7 @@ fn visible(top_px: f64, window_px: f64, row_px: f64, count: usize) -> (usize, us
 
 fn wanted_of_url() -> Memo<Wanted> {
     let router = Router::expect();
-    Memo::new(move |_| {
+    memo(move || {
         router.with(|address| Wanted {
             text: address.value("q").unwrap_or_default().to_lowercase(),
             state: state_from_query(address.value("state")),
@@ -254,7 +255,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                                     router.set("state", (!on).then_some(state.as_str()), Step::SamePage);
                                 }>
                                 <StateMark state=Signal::from(state)/>
-                                {move || live.summary.get().count(state)}
+                                {dynamic(move || live.summary.get().count(state))}
                             </button>
                         }
                     })}
@@ -273,7 +274,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                 "Compare"
             </a>
             <span class="tools-note">
-                {move || {
+                {dynamic(move || {
                     let (shown, all) = (order.ids.with(Vec::len), live.summary.get().nodes);
                     let held = if order.held.get() { " · order held" } else { "" };
                     if shown == all {
@@ -281,7 +282,7 @@ fn Tools(wanted: Memo<Wanted>, order: Order) -> impl IntoView {
                     } else {
                         format!("{shown} of {all}{held}")
                     }
-                }}
+                })}
             </span>
         </div>
     }

@@ -1,6 +1,7 @@
 use leptos::prelude::*;
 
 use crate::api::error::Error;
+use crate::slim::dynamic;
 
 /// What went wrong, how to try again, and the id under which the engine logged it.
 #[component]
@@ -19,10 +20,10 @@ pub(crate) fn Failure(error: Error, retry: impl Fn() + 'static) -> impl IntoView
 pub(crate) fn Problem(problem: RwSignal<Option<Error>>) -> impl IntoView {
     view! {
         <div class="problem" role="alert">
-            {move || problem.get().map(|error| view! {
+            {dynamic(move || problem.get().map(|error| view! {
                 <p>{error.to_string()}</p>
                 {trace(&error)}
-            })}
+            }))}
         </div>
     }
 }

@@ -7,6 +7,7 @@ use super::help::HelpOpen;
 use super::keys::{self, Key};
 use crate::router::{Router, Step};
 use crate::routes::Page;
+use crate::slim::{dynamic, memo};
 use crate::state::commands::{Act, Command, Place, find};
 use crate::state::comparison::Comparison;
 use crate::state::live::Live;
@@ -37,7 +38,7 @@ pub(crate) fn Palette() -> impl IntoView {
         }
     });
     // Looked up while it is open only: the fleet changes twice a second.
-    let found = Memo::new(move |_| {
+    let found = memo(move || {
         if !open.get() {
             return Vec::new();
         }
@@ -113,12 +114,12 @@ fn Matches(
     };
     view! {
         <ul id="commands" role="listbox" aria-label="Matches">
-            {move || found.get().into_iter().enumerate().map(option).collect_view()}
+            {dynamic(move || found.get().into_iter().enumerate().map(option).collect_view())}
         </ul>
-        {move || {
+        {dynamic(move || {
             found.with(Vec::is_empty)
                 .then(|| view! { <p class="palette-none">"Nothing of that name."</p> })
-        }}
+        })}
     }
 }
 

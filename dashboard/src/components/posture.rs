@@ -3,6 +3,7 @@ use leptos::prelude::*;
 
 use super::state_mark::StateMark;
 use crate::format;
+use crate::slim::{derive, dynamic, memo};
 use crate::state::live::{Connection, Live};
 
 /// After this long without the stream the sentence is about us, not about the fleet.
@@ -12,14 +13,14 @@ const BLIND_AFTER_S: f64 = 10.0;
 #[component]
 pub(crate) fn PostureLine() -> impl IntoView {
     let live = Live::expect();
-    let blind = Memo::new(move |_| match live.connection.get() {
+    let blind = memo(move || match live.connection.get() {
         Connection::Lost { since } => {
             let lost_s = live.now.get().secs_since(since);
             (lost_s >= BLIND_AFTER_S).then(|| format::span((lost_s / 5.0).floor() * 5.0))
         }
         Connection::Connecting | Connection::Live => None,
     });
-    let line = Memo::new(move |_| {
+    let line = memo(move || {
         if let Some(lost) = blind.get() {
             return (
                 NodeState::Unobserved,
@@ -46,9 +47,9 @@ pub(crate) fn PostureLine() -> impl IntoView {
     });
     view! {
         <section class="posture" aria-live="polite">
-            <StateMark state=Signal::derive(move || line.get().0)/>
-            <h1>{move || line.get().1}</h1>
-            <p>{move || line.get().2}</p>
+            <StateMark state=derive(move || line.get().0)/>
+            <h1>{dynamic(move || line.get().1)}</h1>
+            <p>{dynamic(move || line.get().2)}</p>
         </section>
     }
 }

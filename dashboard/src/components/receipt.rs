@@ -9,13 +9,14 @@ use crate::api;
 use crate::api::error::Error;
 use crate::format;
 use crate::router::{Router, Step};
+use crate::slim::{dynamic, effect, memo};
 use crate::state::prefs::Prefs;
 
 /// Looks up what became of one batch; its id is in the URL, so a receipt has an address.
 #[component]
 pub(crate) fn ReceiptPanel() -> impl IntoView {
     let router = Router::expect();
-    let wanted = Memo::new(move |_| router.value("batch").filter(|id| !id.is_empty()));
+    let wanted = memo(move || router.value("batch").filter(|id| !id.is_empty()));
     let found = RwSignal::new(None::<Result<Receipt, Error>>);
     let ask = move || {
         let Some(Some(id)) = wanted.try_get_untracked() else {
@@ -29,7 +30,7 @@ pub(crate) fn ReceiptPanel() -> impl IntoView {
             }
         });
     };
-    Effect::new(move || {
+    effect(move || {
         drop(wanted.get());
         found.set(None);
         ask();
@@ -51,7 +52,7 @@ pub(crate) fn ReceiptPanel() -> impl IntoView {
                 <button type="submit" class="button">"Look up"</button>
             </form>
             <div role="status">
-            {move || found.get().map(|answer| match answer {
+            {dynamic(move || found.get().map(|answer| match answer {
                 Ok(receipt) => view! { <Facts receipt/> }.into_any(),
                 Err(error) if error.is_not_found() => view! {
                     <p class="table-note">
@@ -60,7 +61,7 @@ pub(crate) fn ReceiptPanel() -> impl IntoView {
                 }
                 .into_any(),
                 Err(error) => view! { <Failure error retry=ask/> }.into_any(),
-            })}
+            }))}
             </div>
         </section>
     }
@@ -89,8 +90,8 @@ fn Facts(receipt: Receipt) -> impl IntoView {
     .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
     view! {
         <dl class="facts">
-            <div><dt>"Received"</dt><dd>{move || when(received)}</dd></div>
-            <div><dt>"Committed"</dt><dd>{move || when(committed)}</dd></div>
+            <div><dt>"Received"</dt><dd>{dynamic(move || when(received))}</dd></div>
+            <div><dt>"Committed"</dt><dd>{dynamic(move || when(committed))}</dd></div>
             {facts}
         </dl>
     }

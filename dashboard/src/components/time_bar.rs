@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::range_picker::RangePicker;
 use crate::format;
+use crate::slim::{derive, dynamic};
 use crate::state::live::Live;
 use crate::state::prefs::{Prefs, Zone};
 use crate::state::view::TimeView;
@@ -14,7 +15,7 @@ use crate::state::window::{Shift, Window};
 #[component]
 pub(crate) fn TimeBar() -> impl IntoView {
     let (view, prefs) = (TimeView::expect(), Prefs::expect());
-    let range = Signal::derive(move || match view.window.get() {
+    let range = derive(move || match view.window.get() {
         Window::Last(range) => Some(range),
         Window::Between { .. } => None,
     });
@@ -41,7 +42,7 @@ pub(crate) fn TimeBar() -> impl IntoView {
             <Absolute/>
             <LiveButton/>
             <span class="read-time">{clock}</span>
-            <span class="hidden-text" aria-live="polite">{move || view.said.get()}</span>
+            <span class="hidden-text" aria-live="polite">{dynamic(move || view.said.get())}</span>
         </div>
     }
 }
@@ -61,7 +62,7 @@ fn LiveButton() -> impl IntoView {
         <button type="button" class=move || format!("button {}", state.get().0)
             title="Follow the present  l" on:click=move |_| view.go_live()>
             <i></i>
-            {move || state.get().1}
+            {dynamic(move || state.get().1)}
         </button>
     }
 }
@@ -126,14 +127,14 @@ fn Absolute() -> impl IntoView {
                 </label>
                 <button type="button" class="button" title="Times in local time or UTC"
                     on:click=move |_| prefs.other_zone()>
-                    {move || if prefs.zone.get() == Zone::Utc { "In UTC" } else { "In local time" }}
+                    {dynamic(move || if prefs.zone.get() == Zone::Utc { "In UTC" } else { "In local time" })}
                 </button>
                 <button type="submit" class="button">"Show"</button>
-                {move || wrong.get().then(|| view! {
+                {dynamic(move || wrong.get().then(|| view! {
                     <p class="absolute-wrong" role="alert">
                         "The first must be before the second, by ten seconds at least and a year at most."
                     </p>
-                })}
+                }))}
             </form>
         </details>
     }

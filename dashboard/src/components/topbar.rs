@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::format;
 use crate::router::Router;
 use crate::routes::Page;
+use crate::slim::{dynamic, effect, memo};
 use crate::state::live::{Connection, Live};
 use crate::state::prefs::{Prefs, Theme, Zone};
 use crate::state::session::{Session, sign_in_href};
@@ -40,7 +41,7 @@ pub(crate) fn TopBar() -> impl IntoView {
 fn PageLink(page: Page, name: &'static str) -> impl IntoView {
     let router = Router::expect();
     let href = page.href();
-    let current = Memo::new(move |_| match router.with(Page::at) {
+    let current = memo(move || match router.with(Page::at) {
         Some(Page::Node(_)) => page == Page::Nodes,
         shown => shown.as_ref() == Some(&page),
     });
@@ -54,7 +55,7 @@ fn Clock() -> impl IntoView {
     let (live, prefs) = (Live::expect(), Prefs::expect());
     view! {
         <span class="clock" aria-hidden="true">
-            {move || format::clock(prefs.zone.get().zoned(live.now.get()))}
+            {dynamic(move || format::clock(prefs.zone.get().zoned(live.now.get())))}
         </span>
     }
 }
@@ -63,7 +64,7 @@ fn Clock() -> impl IntoView {
 #[component]
 fn Link() -> impl IntoView {
     let live = Live::expect();
-    let word = Memo::new(move |_| match live.connection.get() {
+    let word = memo(move || match live.connection.get() {
         Connection::Live => ("link live", "live".to_owned()),
         Connection::Connecting => ("link", "connecting".to_owned()),
         Connection::Lost { .. } => {
@@ -80,7 +81,7 @@ fn Link() -> impl IntoView {
     view! {
         <span class=move || word.get().0 title="Stream of live changes from the engine">
             <i></i>
-            {move || word.get().1}
+            {dynamic(move || word.get().1)}
         </span>
     }
 }
@@ -91,19 +92,19 @@ fn Account() -> impl IntoView {
     let (session, router) = (Session::expect(), Router::expect());
     let fold = NodeRef::<Details>::new();
     // Any step to another address closes the menu.
-    Effect::new(move || {
+    effect(move || {
         router.with(|_| ());
         if let Some(fold) = fold.get_untracked() {
             fold.set_open(false);
         }
     });
-    let name = Memo::new(move |_| {
+    let name = memo(move || {
         let me = session.me.get().filter(|me| !me.anonymous)?;
         Some((me.name, me.role))
     });
     view! {
         <span class="who">
-            {move || match name.get() {
+            {dynamic(move || match name.get() {
                 None => view! {
                     <a class="button" href=move || sign_in_href(&router.with(|at| at.href()))>"Sign in"</a>
                 }.into_any(),
@@ -120,7 +121,7 @@ fn Account() -> impl IntoView {
                         </div>
                     </details>
                 }.into_any(),
-            }}
+            })}
         </span>
     }
 }

@@ -2,6 +2,7 @@ use leptos::prelude::*;
 
 use super::state_mark::StateMark;
 use crate::routes::Page;
+use crate::slim::{derive, dynamic, memo};
 use crate::state::live::Live;
 use crate::state::order::{Wanted, place, rows};
 use crate::state::reason::why;
@@ -12,7 +13,7 @@ const ROWS: usize = 8;
 #[component]
 pub(crate) fn WorstNodes() -> impl IntoView {
     let live = Live::expect();
-    let worst = Memo::new(move |_| {
+    let worst = memo(move || {
         live.fleet.with(|fleet| {
             let mut ids = rows(fleet, &Wanted::default());
             ids.truncate(ROWS);
@@ -36,7 +37,7 @@ fn WorstRow(id: String) -> impl IntoView {
     let live = Live::expect();
     let key = id.clone();
     let node = live.node(move || key.clone());
-    let state = Signal::derive(move || {
+    let state = derive(move || {
         node.get()
             .map_or(fiber_contract::NodeState::Unobserved, |node| node.state)
     });
@@ -45,10 +46,10 @@ fn WorstRow(id: String) -> impl IntoView {
             <a href=Page::Node(id.clone()).href()>
                 <StateMark state/>
                 <span class="worst-place">
-                    {move || node.get().map(|node| place(&node).0)} <small>{id.clone()}</small>
+                    {dynamic(move || node.get().map(|node| place(&node).0))} <small>{id.clone()}</small>
                 </span>
                 <span class="worst-why">
-                    {move || node.get().map(|node| why(&node, live.now.get()))}
+                    {dynamic(move || node.get().map(|node| why(&node, live.now.get())))}
                 </span>
             </a>
         </li>

@@ -9,6 +9,7 @@ use crate::components::time_bar::TimeBar;
 use crate::format;
 use crate::router::{Router, Step};
 use crate::routes::Page;
+use crate::slim::{dynamic, memo};
 use crate::state::commands::regions;
 use crate::state::comparison::{Comparison, Subject};
 use crate::state::history::{History, Series};
@@ -25,7 +26,7 @@ const SIDE_PX: f64 = 110.0;
 pub(crate) fn ComparePage() -> impl IntoView {
     let router = Router::expect();
     TimeView::provide();
-    let comparison = Memo::new(move |_| router.with(|at| Comparison::from_query(at.value("with"))));
+    let comparison = memo(move || router.with(|at| Comparison::from_query(at.value("with"))));
     view! {
         <div class="compare-page">
             <h1>"Compare"</h1>
@@ -34,7 +35,7 @@ pub(crate) fn ComparePage() -> impl IntoView {
                     <Add comparison/>
                     <TimeBar/>
                 </div>
-                {move || {
+                {dynamic(move || {
                     let now = comparison.get();
                     if now.0.is_empty() {
                         view! {
@@ -47,7 +48,7 @@ pub(crate) fn ComparePage() -> impl IntoView {
                     } else {
                         view! { <Compared comparison=now/> }.into_any()
                     }
-                }}
+                })}
             </section>
         </div>
     }
@@ -64,7 +65,7 @@ fn Add(comparison: Memo<Comparison>) -> impl IntoView {
     let (router, live) = (Router::expect(), Live::expect());
     let field = NodeRef::<Input>::new();
     let text = RwSignal::new(String::new());
-    let suggested = Memo::new(move |_| {
+    let suggested = memo(move || {
         let wanted = text.get().to_lowercase();
         live.ready.track();
         live.fleet.with_untracked(|fleet| {
@@ -105,10 +106,10 @@ fn Add(comparison: Memo<Comparison>) -> impl IntoView {
                 disabled=move || comparison.get().is_full()
                 on:input=move |event| text.set(event_target_value(&event))/>
             <datalist id="subjects">
-                {move || suggested.get().into_iter().map(|name| view! { <option value=name></option> }).collect_view()}
+                {dynamic(move || suggested.get().into_iter().map(|name| view! { <option value=name></option> }).collect_view())}
             </datalist>
             <button type="submit" class="button" disabled=move || comparison.get().is_full()>"Add"</button>
-            {move || wrong.get().then(|| view! { <span class="read-note" role="alert">"No node or region of that name."</span> })}
+            {dynamic(move || wrong.get().then(|| view! { <span class="read-note" role="alert">"No node or region of that name."</span> }))}
         </form>
     }
 }
@@ -123,7 +124,7 @@ fn Compared(comparison: Comparison) -> impl IntoView {
     let histories: Vec<(u8, History)> = all.iter().map(|(at, _, it)| (*at, *it)).collect();
     let picture = move |measure: Measure| {
         let histories = histories.clone();
-        Memo::new(move |_| {
+        memo(move || {
             let known = |(at, history): &(u8, History)| {
                 let Series(answer) = history.series.get()?;
                 Some((*at, answer))
@@ -201,7 +202,7 @@ fn Row(at: u8, subject: Subject, history: History, comparison: Comparison) -> im
             <th scope="row">
                 <i class=format!("key subject-{at}")></i>
                 <a href=href>{name}</a>
-                {move || history.problem.get().map(|error| view! { <Failure error retry=move || history.ask()/> })}
+                {dynamic(move || history.problem.get().map(|error| view! { <Failure error retry=move || history.ask()/> }))}
             </th>
             {values}
             <td>

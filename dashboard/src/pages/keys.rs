@@ -11,6 +11,7 @@ use crate::components::gate::Gate;
 use crate::components::notice::{Failure, Problem};
 use crate::format;
 use crate::routes::Page;
+use crate::slim::dynamic;
 use crate::state::live::Live;
 use crate::state::prefs::Prefs;
 
@@ -68,9 +69,9 @@ fn Keys() -> impl IntoView {
     view! {
         <Issue list/>
         <Problem problem=list.problem/>
-        {move || list.issued.get().map(|issued| view! { <Told issued list/> })}
+        {dynamic(move || list.issued.get().map(|issued| view! { <Told issued list/> }))}
         <section class="panel">
-            {move || match list.keys.get() {
+            {dynamic(move || match list.keys.get() {
                 Some(Err(error)) => view! { <Failure error retry=move || list.ask()/> }.into_any(),
                 found => view! {
                     <div class="scroll" tabindex="0" role="region" aria-label="Keys">
@@ -88,7 +89,7 @@ fn Keys() -> impl IntoView {
                         </table>
                     </div>
                 }.into_any(),
-            }}
+            })}
         </section>
     }
 }
@@ -114,7 +115,7 @@ fn Row(key: KeyView, list: List) -> impl IntoView {
             <td>
                 <span class=if usable { "state-word tone-up" } else { "state-word tone-unobserved" }>{state}</span>
             </td>
-            <td>{move || when(key.created_at)}</td>
+            <td>{dynamic(move || when(key.created_at))}</td>
             <td><code>{key.key_id.clone()}</code></td>
             <td class="acts">
                 {usable.then(|| view! {
@@ -181,11 +182,11 @@ fn Told(issued: IssuedKey, list: List) -> impl IntoView {
             <p class="acts">
                 <button type="button" class="button primary" on:click=copy>"Copy"</button>
                 <button type="button" class="button" on:click=move |_| list.issued.set(None)>"Done"</button>
-                <span>{move || match copied.get() {
+                <span>{dynamic(move || match copied.get() {
                     Some(true) => "Copied.",
                     Some(false) => "The browser does not allow it: select and copy by hand.",
                     None => "",
-                }}</span>
+                })}</span>
             </p>
         </section>
     }

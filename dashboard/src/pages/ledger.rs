@@ -16,6 +16,7 @@ use crate::components::state_mark::{StateMark, tone};
 use crate::format;
 use crate::router::{Router, Step};
 use crate::routes::Page;
+use crate::slim::{derive, dynamic, effect, memo};
 use crate::state::account::verdict;
 use crate::state::live::Live;
 use crate::state::prefs::Prefs;
@@ -27,8 +28,8 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 #[component]
 pub(crate) fn LedgerPage() -> impl IntoView {
     let (router, live) = (Router::expect(), Live::expect());
-    let range = Memo::new(move |_| router.with(|at| Range::from_query(at.value("range"))));
-    let node = Memo::new(move |_| router.value("node").filter(|node| !node.is_empty()));
+    let range = memo(move || router.with(|at| Range::from_query(at.value("range"))));
+    let node = memo(move || router.value("node").filter(|node| !node.is_empty()));
     let account = RwSignal::new(None::<LedgerAnswer>);
     let problem = RwSignal::new(None::<Error>);
     // Counts the questions, so that a late answer to an old one is dropped.
@@ -58,7 +59,7 @@ pub(crate) fn LedgerPage() -> impl IntoView {
             }
         });
     };
-    Effect::new(move || {
+    effect(move || {
         // Read, not only tracked: a memo that nobody reads never runs.
         range.get();
         drop(node.get());
@@ -85,10 +86,10 @@ pub(crate) fn LedgerPage() -> impl IntoView {
                             let wanted = event_target_value(&event);
                             router.set("node", Some(wanted.trim()), Step::SamePage);
                         }/>
-                    <RangePicker current=Signal::derive(move || Some(range.get()))/>
+                    <RangePicker current=derive(move || Some(range.get()))/>
                 </div>
-                {move || problem.get().map(|error| view! { <Failure error retry=ask/> })}
-                {move || account.get().map(|account| view! { <Account account/> })}
+                {dynamic(move || problem.get().map(|error| view! { <Failure error retry=ask/> }))}
+                {dynamic(move || account.get().map(|account| view! { <Account account/> }))}
             </section>
             <ReceiptPanel/>
         </div>
@@ -110,7 +111,7 @@ fn Account(account: LedgerAnswer) -> impl IntoView {
             view! {
                 <tr>
                     <th scope="row"><a href=href>{id}</a></th>
-                    <td>{move || when(hour)}</td>
+                    <td>{dynamic(move || when(hour))}</td>
                     {figures(&row.counts, in_flight)}
                 </tr>
             }
@@ -179,7 +180,7 @@ fn Refusals(refused: Vec<Refusal>) -> impl IntoView {
             view! {
                 <tr>
                     <th scope="row"><code>{line.reason}</code></th>
-                    <td>{move || format::date_clock(prefs.zone.get().zoned(hour))}</td>
+                    <td>{dynamic(move || format::date_clock(prefs.zone.get().zoned(hour)))}</td>
                     <td class="num">{format::count(line.requests)}</td>
                     <td class="num">{format::count(line.samples)}</td>
                 </tr>

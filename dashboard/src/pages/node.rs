@@ -13,6 +13,7 @@ use crate::components::notice::Failure;
 use crate::components::state_mark::{StateMark, tone};
 use crate::format;
 use crate::routes::Page;
+use crate::slim::{derive, dynamic, effect, memo};
 use crate::state::comparison::Comparison;
 use crate::state::fleet::Node;
 use crate::state::history::{History, Subject};
@@ -55,17 +56,17 @@ fn Heading(id: String) -> impl IntoView {
         });
     };
     let first = ask.clone();
-    Effect::new(move || {
+    effect(move || {
         if live.ready.get() && streamed.with(Option::is_none) {
             first();
         }
     });
-    let node = Memo::new(move |_| {
+    let node = memo(move || {
         streamed
             .get()
             .or_else(|| registered.get().and_then(Result::ok))
     });
-    let state = Memo::new(move |_| node.get().map_or(NodeState::Unobserved, |node| node.state));
+    let state = memo(move || node.get().map_or(NodeState::Unobserved, |node| node.state));
     let fact = move |name: &'static str, pick: Signal<String>| {
         view! {
             <div>
@@ -75,12 +76,12 @@ fn Heading(id: String) -> impl IntoView {
         }
     };
     let of = move |pick: fn(&Node) -> String| {
-        Signal::derive(move || {
+        derive(move || {
             node.get()
                 .map_or(format::UNKNOWN.to_owned(), |node| pick(&node))
         })
     };
-    let seen = Signal::derive(move || {
+    let seen = derive(move || {
         node.get()
             .and_then(|node| node.last_seen)
             .map_or(format::UNKNOWN.to_owned(), |seen| {
@@ -90,7 +91,7 @@ fn Heading(id: String) -> impl IntoView {
                 }
             })
     });
-    let first_seen = Signal::derive(move || {
+    let first_seen = derive(move || {
         node.get()
             .and_then(|node| node.first_seen)
             .map_or(format::UNKNOWN.to_owned(), |seen| {
@@ -109,18 +110,18 @@ fn Heading(id: String) -> impl IntoView {
             <h1>{id.clone()}</h1>
             <span class=move || format!("state-word {}", tone(state.get()))>
                 <StateMark state=Signal::from(state)/>
-                {move || state.get().as_str()}
+                {dynamic(move || state.get().as_str())}
             </span>
             <a class="button" href=compare>"Compare"</a>
             <NodeEdit id=id.clone() node/>
-            {move || problem().map(|error| {
+            {dynamic(move || problem().map(|error| {
                 let ask = ask.clone();
                 if error.is_not_found() {
                     view! { <p class="node-unknown">"No node of this name has ever reported."</p> }.into_any()
                 } else {
                     view! { <Failure error retry=ask/> }.into_any()
                 }
-            })}
+            }))}
             <dl class="facts">
                 {fact("Place", of(|node| {
                     let (town, country) = place(node);

@@ -9,6 +9,7 @@ use crate::components::map::FleetMap;
 use crate::components::node_table::NodeTable;
 use crate::components::posture::PostureLine;
 use crate::components::worst::WorstNodes;
+use crate::slim::memo;
 use crate::state::history::{History, Subject};
 use crate::state::live::Live;
 use crate::state::view::TimeView;
@@ -17,7 +18,7 @@ use crate::state::view::TimeView;
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
     let live = Live::expect();
-    let first_run = Memo::new(move |_| live.ready.get() && live.empty.get());
+    let first_run = memo(move || live.ready.get() && live.empty.get());
     view! {
         <div class="overview">
             <PostureLine/>

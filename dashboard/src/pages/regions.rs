@@ -14,6 +14,7 @@ use crate::components::state_mark::{STATES, StateMark, tone};
 use crate::format;
 use crate::router::Router;
 use crate::routes::Page;
+use crate::slim::{derive, dynamic, effect, memo};
 use crate::state::comparison::{Comparison, Subject};
 use crate::state::live::Live;
 use crate::state::range::Range;
@@ -25,7 +26,7 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 #[component]
 pub(crate) fn RegionsPage() -> impl IntoView {
     let (router, live) = (Router::expect(), Live::expect());
-    let range = Memo::new(move |_| router.with(|at| Range::from_query(at.value("range"))));
+    let range = memo(move || router.with(|at| Range::from_query(at.value("range"))));
     let found = RwSignal::new(None::<AggregatedAnswer>);
     let problem = RwSignal::new(None::<Error>);
     // Counts the questions, so that a late answer to an old one is dropped.
@@ -58,7 +59,7 @@ pub(crate) fn RegionsPage() -> impl IntoView {
             }
         });
     };
-    Effect::new(move || {
+    effect(move || {
         // Read, not only tracked: a memo that nobody reads never runs.
         range.get();
         ask();
@@ -77,10 +78,10 @@ pub(crate) fn RegionsPage() -> impl IntoView {
             <section class="panel account">
                 <div class="tools">
                     <h2>"Worst availability first"</h2>
-                    <RangePicker current=Signal::derive(move || Some(range.get()))/>
+                    <RangePicker current=derive(move || Some(range.get()))/>
                 </div>
-                {move || problem.get().map(|error| view! { <Failure error retry=ask/> })}
-                {move || empty().then(|| view! { <p class="table-note">"No samples in this range."</p> })}
+                {dynamic(move || problem.get().map(|error| view! { <Failure error retry=ask/> }))}
+                {dynamic(move || empty().then(|| view! { <p class="table-note">"No samples in this range."</p> }))}
                 <div class="scroll" tabindex="0" role="region" aria-label="Regions">
                     <Table found/>
                 </div>
@@ -156,7 +157,7 @@ fn Row(row: AggregateRow) -> impl IntoView {
 #[component]
 fn Now(region: String) -> impl IntoView {
     let live = Live::expect();
-    let counts = Memo::new(move |_| {
+    let counts = memo(move || {
         live.fleet.with(|fleet| {
             STATES.map(|state| {
                 let of_it = fleet.nodes.values().filter(|node| node.region == region);
@@ -168,7 +169,7 @@ fn Now(region: String) -> impl IntoView {
         view! {
             <span class=format!("state-count {}", tone(state)) class:none=move || counts.get()[at] == 0>
                 <StateMark state=Signal::from(state)/>
-                <b>{move || counts.get()[at]}</b>
+                <b>{dynamic(move || counts.get()[at])}</b>
                 <span class="hidden-text">{state.as_str()}</span>
             </span>
         }

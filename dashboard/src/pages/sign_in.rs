@@ -5,6 +5,7 @@ use crate::api;
 use crate::api::error::Error;
 use crate::components::notice::Problem;
 use crate::router::{Router, Step};
+use crate::slim::dynamic;
 use crate::state::session::{NEXT, Session, way_back};
 
 /// Name and password, then back to where one was sent here from.
@@ -47,10 +48,10 @@ pub(crate) fn SignInPage() -> impl IntoView {
         <div class="sign-in-page">
             <form class="panel sign-in" on:submit=sign_in>
                 <h1>"Sign in"</h1>
-                {move || session.me.with(|me| {
+                {dynamic(move || session.me.with(|me| {
                     let name = me.as_ref().filter(|me| !me.anonymous)?.name.clone();
                     Some(view! { <p>"You are signed in as " <b>{name}</b> "."</p> })
-                })}
+                }))}
                 <label>
                     "Name"
                     <input type="text" name="username" autocomplete="username" autocapitalize="none"
@@ -63,7 +64,7 @@ pub(crate) fn SignInPage() -> impl IntoView {
                 </label>
                 <Problem problem/>
                 <button type="submit" class="button primary" aria-disabled=move || busy.get().to_string()>
-                    {move || if busy.get() { "Signing in" } else { "Sign in" }}
+                    {dynamic(move || if busy.get() { "Signing in" } else { "Sign in" })}
                 </button>
                 <p class="hint">"An admin gives out names and passwords."</p>
             </form>

@@ -11,6 +11,7 @@ use crate::components::ledger::LedgerLine;
 use crate::components::notice::Failure;
 use crate::components::state_mark::{StateMark, tone};
 use crate::format;
+use crate::slim::dynamic;
 
 const ASK_EVERY: Duration = Duration::from_secs(3);
 
@@ -43,8 +44,8 @@ pub(crate) fn SystemPage() -> impl IntoView {
         <div class="system-page">
             <h1>"System"</h1>
             <LedgerLine/>
-            {move || problem.get().map(|error| view! { <Failure error retry=ask/> })}
-            {move || status.get().map(|status| view! { <Parts status/> })}
+            {dynamic(move || problem.get().map(|error| view! { <Failure error retry=ask/> }))}
+            {dynamic(move || status.get().map(|status| view! { <Parts status/> }))}
         </div>
     }
 }

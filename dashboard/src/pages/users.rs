@@ -10,6 +10,7 @@ use crate::components::confirm::Confirm;
 use crate::components::gate::Gate;
 use crate::components::notice::{Failure, Problem};
 use crate::format;
+use crate::slim::dynamic;
 use crate::state::prefs::Prefs;
 use crate::state::session::Session;
 
@@ -66,7 +67,7 @@ fn Users() -> impl IntoView {
         <AddUser list/>
         <Problem problem=list.problem/>
         <section class="panel">
-            {move || match list.users.get() {
+            {dynamic(move || match list.users.get() {
                 Some(Err(error)) => view! { <Failure error retry=move || list.ask()/> }.into_any(),
                 found => view! {
                     <div class="scroll" tabindex="0" role="region" aria-label="Users">
@@ -85,7 +86,7 @@ fn Users() -> impl IntoView {
                         </table>
                     </div>
                 }.into_any(),
-            }}
+            })}
         </section>
     }
 }
@@ -126,8 +127,8 @@ fn Row(user: UserView, list: List) -> impl IntoView {
                     {if disabled { "disabled" } else { "may sign in" }}
                 </span>
             </td>
-            <td>{move || when(user.last_login_at)}</td>
-            <td>{move || when(Some(user.created_at))}</td>
+            <td>{dynamic(move || when(user.last_login_at))}</td>
+            <td>{dynamic(move || when(Some(user.created_at)))}</td>
             <td class="acts">
                 <form on:submit=set_password>
                     <input type="password" autocomplete="new-password" required=true minlength="12"

@@ -10,6 +10,7 @@ use super::view::TimeView;
 use crate::api;
 use crate::api::error::Error;
 use crate::chart::picture::{Kind, Picture};
+use crate::slim::{effect, memo};
 
 /// Whose history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl History {
             problem: RwSignal::new(None),
             asked: StoredValue::new(0),
         };
-        Effect::new(move || {
+        effect(move || {
             view.domain.track();
             history.ask();
         });
@@ -94,7 +95,7 @@ impl History {
 
     pub(crate) fn picture(self, kind: Kind) -> Signal<Option<Picture>> {
         let series = self.series;
-        Memo::new(move |_| {
+        memo(move || {
             series
                 .get()
                 .map(|Series(answer)| Picture::One(kind, answer))

@@ -11,6 +11,7 @@ use super::posture::{Posture, posture};
 use crate::api;
 use crate::api::error::Error;
 use crate::api::live::Event;
+use crate::slim::memo;
 
 /// How the numbers on the page reach it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,10 +53,10 @@ impl Live {
             fleet,
             connection: RwSignal::new(Connection::Connecting),
             now: RwSignal::new(browser_now()),
-            summary: Memo::new(move |_| fleet.with(Fleet::summary)),
-            posture: Memo::new(move |_| fleet.with(posture)),
-            ready: Memo::new(move |_| fleet.with(|fleet| fleet.now.is_some())),
-            empty: Memo::new(move |_| fleet.with(|fleet| fleet.nodes.is_empty())),
+            summary: memo(move || fleet.with(Fleet::summary)),
+            posture: memo(move || fleet.with(posture)),
+            ready: memo(move || fleet.with(|fleet| fleet.now.is_some())),
+            empty: memo(move || fleet.with(|fleet| fleet.nodes.is_empty())),
             problem: RwSignal::new(None),
             skew: RwSignal::new(0),
         };
@@ -74,7 +75,7 @@ impl Live {
         self,
         id: impl Fn() -> String + Send + Sync + 'static,
     ) -> Memo<Option<Node>> {
-        Memo::new(move |_| self.fleet.with(|fleet| fleet.nodes.get(&id()).cloned()))
+        memo(move || self.fleet.with(|fleet| fleet.nodes.get(&id()).cloned()))
     }
 
     fn hear(self, event: Event) {

@@ -1,5 +1,6 @@
 //! What this browser prefers: theme and time zone, kept in its local storage.
 
+use crate::slim::effect;
 use fiber_contract::UnixMicros;
 use fiber_contract::time::MICROS_PER_S;
 use leptos::prelude::*;
@@ -95,7 +96,7 @@ impl Prefs {
             zone: RwSignal::new(zone),
             dark: system_is_dark(),
         };
-        Effect::new(move || {
+        effect(move || {
             let theme = theme.get();
             store(THEME_KEY, theme.as_str());
             if let Some(root) = document().document_element() {
@@ -103,7 +104,7 @@ impl Prefs {
                 drop(root.set_attribute("data-theme", theme.as_str()));
             }
         });
-        Effect::new(move || store(ZONE_KEY, prefs.zone.get().as_str()));
+        effect(move || store(ZONE_KEY, prefs.zone.get().as_str()));
         provide_context(prefs);
         prefs
     }

@@ -11,6 +11,7 @@ use super::window::{Shift, Window, spread_step};
 use crate::chart::frame::Domain;
 use crate::components::keys::{self, Key};
 use crate::router::{Router, Step};
+use crate::slim::{effect, memo};
 
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -34,7 +35,7 @@ impl TimeView {
     /// One for the page that calls this and all its charts.
     pub(crate) fn provide() -> Self {
         let (live, router) = (Live::expect(), Router::expect());
-        let window = Memo::new(move |_| {
+        let window = memo(move || {
             router
                 .with(|at| Window::from_query(at.value("range"), at.value("from"), at.value("to")))
         });
@@ -48,7 +49,7 @@ impl TimeView {
             held: RwSignal::new(false),
             said: RwSignal::new(String::new()),
         };
-        Effect::new(move || {
+        effect(move || {
             let domain = window.get().domain(live.engine_now());
             view.domain.set(domain);
             view.brush.set(None);
