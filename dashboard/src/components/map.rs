@@ -15,8 +15,6 @@ use crate::state::live::Live;
 
 /// Pixels around the outermost nodes: half a large mark, and room for its label.
 const MARGIN_PX: f64 = 44.0;
-/// Marks nearer than this would cover each other.
-const REACH_PX: f64 = 21.0;
 
 /// What the map tells about a mark, and whether a click keeps it open.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +102,7 @@ impl Ground {
                     .collect()
             })
         });
-        cluster(spots, REACH_PX)
+        cluster(spots)
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn MarkView(mark: Mark, told: RwSignal<Option<Told>>) -> impl IntoVie
             tally(&mark)
         );
         let count = mark.members.len();
-        let size = format!("{}px", px((20.0 + 3.4 * (count as f64).sqrt()).min(48.0)));
+        let size = format!("{}px", px(mark.size_px()));
         let arcs = ring(&mark);
         Either::Right(view! {
             <button type="button" class=format!("{class} cluster") style:left=left style:top=top
