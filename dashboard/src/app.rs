@@ -1,20 +1,13 @@
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 use crate::components::help::{Help, HelpOpen};
 use crate::components::keys::Keys;
 use crate::components::palette::Palette;
 use crate::components::topbar::TopBar;
-use crate::pages::compare::ComparePage;
-use crate::pages::keys::KeysPage;
-use crate::pages::ledger::LedgerPage;
+use crate::pages::lazy;
 use crate::pages::missing::Missing;
-use crate::pages::node::NodePage;
-use crate::pages::nodes::NodesPage;
 use crate::pages::overview::Overview;
-use crate::pages::regions::RegionsPage;
-use crate::pages::sign_in::SignInPage;
-use crate::pages::system::SystemPage;
-use crate::pages::users::UsersPage;
 use crate::router::Router;
 use crate::routes::Page;
 use crate::slim::{dynamic, memo};
@@ -53,17 +46,39 @@ fn App() -> impl IntoView {
         <main id="main">
             {dynamic(move || match page.get() {
                 Some(Page::Overview) => view! { <Overview/> }.into_any(),
-                Some(Page::Nodes) => view! { <NodesPage/> }.into_any(),
-                Some(Page::Node(id)) => view! { <NodePage id/> }.into_any(),
-                Some(Page::Regions) => view! { <RegionsPage/> }.into_any(),
-                Some(Page::Compare) => view! { <ComparePage/> }.into_any(),
-                Some(Page::Ledger) => view! { <LedgerPage/> }.into_any(),
-                Some(Page::System) => view! { <SystemPage/> }.into_any(),
-                Some(Page::Users) => view! { <UsersPage/> }.into_any(),
-                Some(Page::Keys) => view! { <KeysPage/> }.into_any(),
-                Some(Page::SignIn) => view! { <SignInPage/> }.into_any(),
+                Some(other) => view! { <Later page=other/> }.into_any(),
                 None => view! { <Missing/> }.into_any(),
             })}
         </main>
     }
+}
+
+/// A page whose code may still have to come. Until then its place is empty: it is a moment, and only
+/// the first time.
+#[component]
+fn Later(page: Page) -> impl IntoView {
+    let made = RwSignal::new(None::<Result<lazy::Make, ()>>);
+    let id = match &page {
+        Page::Node(id) => id.clone(),
+        _ => String::new(),
+    };
+    spawn_local(async move {
+        if let Some(loaded) = lazy::load(&page).await {
+            // Nobody is there to take it when another page was asked for meanwhile.
+            made.try_set(Some(loaded.map_err(drop)));
+        }
+    });
+    dynamic(move || match made.get() {
+        None => ().into_any(),
+        Some(Ok(make)) => make(id.clone()),
+        // A build that is gone: the engine was updated below an open tab, or is away.
+        Some(Err(())) => view! {
+            <section class="panel notice" role="alert">
+                <h1>"This page could not be loaded"</h1>
+                <p>"The engine is away, or newer than the dashboard in this tab."</p>
+                <p><a href="" class="button">"Load it again"</a></p>
+            </section>
+        }
+        .into_any(),
+    })
 }

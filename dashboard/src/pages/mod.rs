@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod keys;
+pub(crate) mod lazy;
 pub(crate) mod ledger;
 pub(crate) mod missing;
 pub(crate) mod node;

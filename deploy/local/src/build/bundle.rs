@@ -4,7 +4,7 @@
 //! It is made in a sibling folder and swapped in, so the served folder is always whole. A record
 //! of the inputs' hash lies in it: when nothing changed, nothing is made.
 
-use super::{template, wasm_opt};
+use super::{split, template, wasm_opt};
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// Part of the inputs' hash: a change in this module makes the folder anew.
-const BUNDLE_VERSION: u32 = 3;
+const BUNDLE_VERSION: u32 = 4;
 const RECORD: &str = ".inputs";
 const OUT_NAME: &str = "fiber";
 const BROTLI_QUALITY: u32 = 11;
@@ -49,25 +49,35 @@ pub(super) fn make(wasm: &Path, source: &Path, out: &Path, step: &Step) -> Resul
     remove_dir(&partial)?;
     let mut bundle = Bundle::create(&partial)?;
 
-    step.detail("wasm-bindgen");
+    step.detail("pages into files of their own");
     let bound = partial.join("bound");
+    let main_bytes = split::split(&wasm_bytes, &bound, &format!("{OUT_NAME}.js"))?;
+    step.detail("wasm-bindgen");
     Bindgen::new()
-        .input_bytes(OUT_NAME, wasm_bytes)
+        .input_bytes(OUT_NAME, main_bytes)
         .web(true)?
         .typescript(false)
         // The page passes the hashed URL itself; without this the glue names a file we do not ship.
         .omit_default_module_path(true)
+        // The table and the memory, which the other modules share.
+        .keep_lld_exports(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(&bound)
         .context("wasm-bindgen")?;
-    let bound_wasm = bound.join(format!("{OUT_NAME}_bg.wasm"));
     if let Some(program) = &optimiser {
         step.detail("wasm-opt");
-        wasm_opt::run(program, &bound_wasm);
+        for path in files_in(&bound)? {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
+                wasm_opt::run(program, &path);
+            }
+        }
     }
     step.detail("brotli and gzip");
-    bundle.add_bound(&bound, &bound_wasm)?;
+    bundle.add_bound(&bound)?;
     bundle.add_sources(&sources)?;
     remove_dir(&bound)?;
     fs::write(partial.join(RECORD), inputs).context("record the inputs")?;
@@ -166,7 +176,10 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `map.bin` with the content's hash in it: `map-0123456789ab.bin`.
 fn hashed_name(name: &str, bytes: &[u8]) -> String {
-    let hash = hex(&Sha256::digest(bytes)[..6]);
+    with_hash(name, &hex(&Sha256::digest(bytes)[..6]))
+}
+
+fn with_hash(name: &str, hash: &str) -> String {
     match name.split_once('.') {
         Some((stem, extension)) => format!("{stem}-{hash}.{extension}"),
         None => format!("{name}-{hash}"),
@@ -192,11 +205,38 @@ impl Bundle {
         })
     }
 
-    fn add_bound(&mut self, bound: &Path, wasm: &Path) -> Result<()> {
-        let js = fs::read(bound.join(format!("{OUT_NAME}.js"))).context("read the glue")?;
-        let wasm = fs::read(wasm).context("read the bound wasm")?;
-        self.add_asset("JS", "app.js", &js)?;
-        self.add_asset("WASM", "app.wasm", &wasm)?;
+    /// All of them under one hash, because they belong together; see [`split`].
+    fn add_bound(&mut self, bound: &Path) -> Result<()> {
+        let mut files = BTreeMap::new();
+        let mut hasher = Sha256::new();
+        for path in files_in(bound)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            for part in [name.as_bytes(), &bytes] {
+                hasher.update(part.len().to_le_bytes());
+                hasher.update(part);
+            }
+            files.insert(name.into_owned(), bytes);
+        }
+        let hash = hex(&hasher.finalize()[..6]);
+        let rename = |name: &str| {
+            let name = match name.strip_prefix(OUT_NAME) {
+                Some(rest) => format!("app{}", rest.trim_start_matches("_bg")),
+                None => name.to_owned(),
+            };
+            with_hash(&name, &hash)
+        };
+        for (name, bytes) in split::renamed(&files, rename) {
+            self.write(&Path::new("assets").join(name), &bytes)?;
+        }
+        for (placeholder, file) in [("JS", ".js"), ("WASM", "_bg.wasm")] {
+            let name = format!("{OUT_NAME}{file}");
+            if !files.contains_key(&name) {
+                bail!("wasm-bindgen made no {name}");
+            }
+            let url = format!("/assets/{}", rename(&name));
+            self.urls.insert(placeholder.to_owned(), url);
+        }
         // Scripts that crates bring along; the glue imports them by these relative names, in which
         // wasm-bindgen has put a hash already.
         let snippets = bound.join("snippets");

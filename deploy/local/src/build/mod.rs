@@ -2,6 +2,7 @@
 //! then [`bundle`], which turns a wasm file into a folder that any web server can serve.
 
 mod bundle;
+mod split;
 mod template;
 mod wasm_opt;
 
