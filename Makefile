@@ -124,7 +124,7 @@ pages: local ## the dashboard's pages in Chromium, one by one: sign-in, roles, s
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	@$(LOCAL) browser
-	$(TEST) --test system -- --ignored --test-threads 2 page_
+	$(TEST) --test system -- --test-threads 2 page_
 
 screenshots: local ## every page, light, dark and phone width, into dashboard/screenshots (ONLY=nodes,users)
 	@$(LOCAL) provision

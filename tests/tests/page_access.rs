@@ -3,9 +3,8 @@
 use crate::support::client::{exchange, sample};
 use crate::support::{Stack, await_that, dashboard};
 use anyhow::{Context as _, Result, ensure};
-use fantoccini::cookies::Cookie;
 use fiber_tests::browser::{Browser, with_browser};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEY_SECRET: (&str, &str) = ("API_KEY_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0");
 
@@ -51,7 +50,6 @@ async fn sign_in(browser: &Browser, name: &str, password: &str) -> Result<()> {
 }
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn one_signs_in_goes_back_to_the_page_and_sees_what_the_role_may() -> Result<()> {
     let stack = stack()?;
     let url = stack.engine.url();
@@ -88,8 +86,9 @@ fn one_signs_in_goes_back_to_the_page_and_sees_what_the_role_may() -> Result<()>
 /// An access token that ran out is replaced without a word; after signing out nothing is shown.
 async fn going_on_and_leaving(browser: &Browser, url: &str) -> Result<()> {
     browser.client.delete_cookie("fiber_access").await?;
-    let ran_out = Cookie::new("fiber_access", "ran.out.ago");
-    browser.client.add_cookie(ran_out).await?;
+    // WebDriver's own command takes no cookie of an address without a name.
+    let ran_out = json!({ "name": "fiber_access", "value": "ran.out.ago", "url": url });
+    browser.devtools("Network.setCookie", ran_out).await?;
     browser.goto(&format!("{url}/ledger")).await?;
     browser.until_text("By hour of arrival").await?;
     browser.until_text("kofi").await?;
@@ -104,7 +103,6 @@ async fn going_on_and_leaving(browser: &Browser, url: &str) -> Result<()> {
 }
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn an_admin_manages_users_and_keys() -> Result<()> {
     let stack = stack()?;
     let url = stack.engine.url();

@@ -9,7 +9,6 @@ use fiber_tests::stage::Stage;
 use std::time::Duration;
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn everybody_can_use_every_page() -> Result<()> {
     let script = axe::script()?;
     let stage = Stage::full(&[people::KEY_SECRET], Duration::from_secs(3_600))?;

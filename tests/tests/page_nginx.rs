@@ -37,7 +37,6 @@ fn wasm_path() -> Result<String> {
 }
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn nginx_serves_the_page_with_the_engines_heads() -> Result<()> {
     let stack = dashboard::stack(&[])?;
     let nginx = Nginx::start(&site(), stack.engine.port())?;

@@ -22,7 +22,6 @@ fn send(stack: &Stack, loss: u32) -> Result<()> {
 }
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn a_first_sample_appears_and_states_follow_without_a_reload() -> Result<()> {
     let stack = dashboard::stack(&[])?;
     with_browser(async |browser| {
@@ -54,7 +53,6 @@ fn a_first_sample_appears_and_states_follow_without_a_reload() -> Result<()> {
 }
 
 #[test]
-#[ignore = "make pages: not yet seen to pass on a loaded machine"]
 fn a_page_without_its_engine_says_how_old_it_is_and_comes_back() -> Result<()> {
     let mut stack = dashboard::stack(&[])?;
     send(&stack, 0)?;

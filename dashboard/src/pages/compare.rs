@@ -168,6 +168,7 @@ fn Compared(comparison: Comparison) -> impl IntoView {
                 <tbody>{rows}</tbody>
             </table>
         </div>
+        <h2 class="hidden-text">"Charts"</h2>
         <div class="charts">{charts}</div>
     }
 }

@@ -25,7 +25,9 @@ pub(super) fn split(wasm: &[u8], dir: &Path, glue: &str) -> Result<Vec<u8>> {
     options.main_out_path = &main;
     options.link_name = LOADER;
     options.main_module = &glue;
-    let parts = transform(options).map_err(|error| anyhow!("split the wasm: {error:#}"))?;
+    let parts = transform(options).map_err(|error| {
+        anyhow!("split the wasm: {error:#}; RUSTFLAGS hides the flags of .cargo/config.toml")
+    })?;
     for part in parts.split_modules {
         let bytes = fs::read(&part).with_context(|| format!("read {}", part.display()))?;
         fs::write(&part, without_notes(&bytes)?)
