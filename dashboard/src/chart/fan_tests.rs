@@ -74,17 +74,21 @@ fn a_crowded_series_keeps_its_peaks_and_is_as_long_as_the_screen_is_wide() {
     series.step_s = 1;
     series.to = UnixMicros::from_secs(3_600);
     let narrow = Scale::new((0.0, 3_600.0), (0.0, 900.0));
-    let path = drawn(|pen| line(&series, |p| p.p50, narrow, Y, pen));
-    assert!(path.contains(" 10.0"), "the peak of 90 is lost");
-    assert!(
-        path.matches('L').count() < 910,
-        "{}",
-        path.matches('L').count()
-    );
-    // A hole of one second in the middle of it is still a hole.
+    let path = drawn(|pen| trace(&series, |p| p.p50, narrow, Y, Ink::Line, pen));
+    assert!(path.contains(" 10.0 1.0 80.0"), "the peak of 90 is lost");
+    let columns = path.matches('R').count();
+    assert!((880..910).contains(&columns), "{columns}");
+    // A hole in the middle of it is still a hole.
     series.points.drain(1_000..1_010);
-    let path = drawn(|pen| line(&series, |p| p.p50, narrow, Y, pen));
-    assert_eq!(path.matches('M').count(), 2);
+    let path = drawn(|pen| trace(&series, |p| p.p50, narrow, Y, Ink::Line, pen));
+    let band = drawn(|pen| band(&series, |p| p.p50, |p| p.p50, narrow, Y, pen));
+    for shapes in [path, band] {
+        let lefts = shapes
+            .split('R')
+            .filter_map(|shape| shape.split(' ').next()?.parse().ok());
+        let inside = lefts.filter(|left: &f64| (249.5..252.0).contains(left));
+        assert_eq!(inside.count(), 0);
+    }
 }
 
 #[test]

@@ -144,8 +144,7 @@ impl Picture {
                 pen.fill(Ink::Outer);
                 fan::band(answer, |p| p.p50, |p| p.p90, x, y, pen);
                 pen.fill(Ink::Inner);
-                fan::line(answer, |p| p.p50, x, y, pen);
-                pen.stroke(Ink::Line, 1.8);
+                fan::trace(answer, |p| p.p50, x, y, Ink::Line, pen);
             }
             Self::One(Kind::Smoke, answer) => smoke::draw(answer, x, y, pen),
             Self::One(Kind::Heat, answer) => heat::draw(answer, x, y, HEAT_ROW_PX, pen),
@@ -161,8 +160,7 @@ impl Picture {
             }
             Self::Many(measure, many) => {
                 for (subject, answer) in many {
-                    fan::line(answer, measure.pick(), x, y, pen);
-                    pen.stroke(Ink::Subject(*subject), 1.8);
+                    fan::trace(answer, measure.pick(), x, y, Ink::Subject(*subject), pen);
                 }
             }
         }

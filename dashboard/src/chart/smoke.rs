@@ -41,7 +41,8 @@ pub(crate) fn quantile(bins: &[(f32, u64)], share: f64) -> Option<f32> {
 
 pub(crate) fn draw(answer: &SeriesAnswer, x: Scale, y: Scale, pen: &mut dyn Pen) {
     let step_s = f64::from(answer.step_s);
-    let width = (x.map(step_s) - x.map(0.0)).max(1.0);
+    let width = x.map(step_s) - x.map(0.0);
+    let (crowded, width) = (width < 1.0, width.max(1.0));
     let left = |sketch: &StepSketch| x.map(seconds(sketch.t));
     for (low, high) in LAYERS {
         for sketch in &answer.sketches {
@@ -59,12 +60,26 @@ pub(crate) fn draw(answer: &SeriesAnswer, x: Scale, y: Scale, pen: &mut dyn Pen)
         (Ink::Bad, LOSS_BAD_PCT, f32::INFINITY),
     ] {
         let mine = |loss: f32| loss >= from && loss < to;
+        // Left, and the highest and lowest median; steps narrower than a pixel share one.
+        let mut column: Option<(f64, f64, f64)> = None;
+        let mut done = |column: Option<(f64, f64, f64)>| {
+            if let Some((left, top, bottom)) = column {
+                pen.rect(left, top - 1.0, width, bottom - top + 2.0);
+            }
+        };
         for point in answer.points.iter().filter(|point| mine(point.loss)) {
-            if let Some(p50) = point.p50.filter(|ms| ms.is_finite()) {
-                let middle = y.map(f64::from(p50));
-                pen.rect(x.map(seconds(point.t)), middle - 1.0, width, 2.0);
+            let Some(p50) = point.p50.filter(|ms| ms.is_finite()) else {
+                continue;
+            };
+            let (left, middle) = (x.map(seconds(point.t)), y.map(f64::from(p50)));
+            match &mut column {
+                Some((at, top, bottom)) if crowded && left - *at < 1.0 => {
+                    (*top, *bottom) = (top.min(middle), bottom.max(middle));
+                }
+                _ => done(column.replace((left, middle, middle))),
             }
         }
+        done(column);
         pen.fill(ink);
     }
 }
