@@ -63,7 +63,7 @@ const _: () = assert!((JOURNAL_AGE_MAX_DEFAULT.as_secs() as i64) < RAW_RETENTION
 pub const SEALED_GROUPS_MAX: usize = 1_024;
 /// Bytes of sealed groups held in memory for the writer: two full transactions, and never less than
 /// one group. What is beyond is read from the page cache, at the price of a copy and a checksum.
-pub const SEALED_BYTES_MAX: usize = 18 * 1024 * 1024;
+pub const SEALED_BYTES_MAX: usize = 17 * 1024 * 1024;
 const _: () = assert!(SEALED_BYTES_MAX > GROUP_BYTES_MAX);
 
 /// One transaction: large enough that its fixed cost vanishes, small enough to bisect and retry. The
@@ -72,10 +72,14 @@ const _: () = assert!(SEALED_BYTES_MAX > GROUP_BYTES_MAX);
 pub const COMMIT_ROWS_MAX: usize = 100_000;
 pub const COMMIT_ROWS_START: usize = 50_000;
 /// Bytes of records at which a transaction is full whatever its rows; it is passed by one group.
-pub const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const COMMIT_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub const COMMIT_ROWS_MIN: usize = 2_000;
 /// How long a small transaction waits for company when nobody waits for it.
 pub const COMMIT_LINGER: Duration = Duration::from_millis(200);
+/// Nobody comes any more when nobody came for so long: at the end of a burst the database need not stand idle.
+/// Not shorter, because a fleet whose samples come one by one would have a transaction for each.
+pub const COMMIT_LINGER_QUIET: Duration = Duration::from_millis(50);
+const _: () = assert!(COMMIT_LINGER_QUIET.as_millis() < COMMIT_LINGER.as_millis());
 /// No statement of the writer may take longer; a silent peer is abandoned after it.
 pub const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 

@@ -176,9 +176,10 @@ async fn keys(browser: &Browser, stack: &Stack) -> Result<()> {
         })
         .await?;
     let key = key.as_str().context("a key")?.to_owned();
+    let pushed = push_with(stack, &key)?;
     ensure!(
-        push_with(stack, &key)? == 202,
-        "the key that was shown does not work"
+        pushed == 202,
+        "a push with the key that was shown was answered {pushed}"
     );
     browser.until_text("valid").await?;
     browser.click(".told .button:not(.primary)").await?;

@@ -185,7 +185,7 @@ pub(crate) fn bars(
 ) {
     let floor = y.map(base);
     runs(answer, pick, pick, x, |run, width| {
-        let wide = (width > COLUMN_PX).then(|| width - if width > 4.0 { 1.0 } else { 0.0 });
+        let wide = (width > COLUMN_PX).then_some(width - if width > 4.0 { 1.0 } else { 0.0 });
         for (column, left, to_next) in tiles(run) {
             let value = if (column.low - base).abs() > (column.high - base).abs() {
                 column.low

@@ -12,7 +12,7 @@ use super::tables::{Database, Postgres, Tables};
 use super::transaction::{self, Care, Done, Memory};
 use crate::failpoint::{self, Point};
 use crate::journal::Group;
-use crate::limits::COMMIT_LINGER;
+use crate::limits::{COMMIT_LINGER, COMMIT_LINGER_QUIET};
 use crate::model::{GroupSeq, JournalId, NodeKey, clock};
 use crate::planted::planted;
 use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
@@ -254,7 +254,8 @@ impl<F: Groups, D: Database> Writer<F, D> {
             let more = match self.feed.try_next().await? {
                 Some(group) => Some(group),
                 None if batch.rows < FEW_ROWS && !self.hurries() => {
-                    tokio::time::timeout_at(linger_until, self.feed.next())
+                    let quiet = Instant::now() + COMMIT_LINGER_QUIET;
+                    tokio::time::timeout_at(linger_until.min(quiet), self.feed.next())
                         .await
                         .ok()
                         .transpose()?

@@ -17,6 +17,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const INTERVAL: Duration = Duration::from_secs(2);
+/// No key is good before the first list, and at a first start the tables come a moment later.
+const UNTIL_KNOWN: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(3);
 const FILE: &str = "revoked-keys";
 
@@ -123,8 +125,13 @@ pub async fn watch(
             }
             Err(_) => session = None,
         }
+        let pause = if seen.is_none() {
+            UNTIL_KNOWN
+        } else {
+            INTERVAL
+        };
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
             () = shutdown.asked() => {}
         }
     }
