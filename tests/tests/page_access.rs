@@ -90,7 +90,7 @@ async fn going_on_and_leaving(browser: &Browser, url: &str) -> Result<()> {
     let ran_out = json!({ "name": "fiber_access", "value": "ran.out.ago", "url": url });
     browser.devtools("Network.setCookie", ran_out).await?;
     browser.goto(&format!("{url}/ledger")).await?;
-    browser.until_text("By hour of arrival").await?;
+    browser.until_text("By node and hour").await?;
     browser.until_text("kofi").await?;
     browser.until_at("/ledger").await?;
     browser.click(".menu summary").await?;

@@ -26,12 +26,14 @@ pub(crate) fn PostureLine() -> impl IntoView {
                 NodeState::Unobserved,
                 "No live view of the fleet".to_owned(),
                 format!("Stream to the engine lost {lost} ago; the values below are from before"),
+                String::new(),
             );
         }
         if !live.ready.get() {
             return (
                 NodeState::Unobserved,
                 "Connecting to the fleet".to_owned(),
+                String::new(),
                 String::new(),
             );
         }
@@ -40,16 +42,34 @@ pub(crate) fn PostureLine() -> impl IntoView {
                 NodeState::Unobserved,
                 "Waiting for the first sample".to_owned(),
                 String::new(),
+                String::new(),
             );
         }
         let posture = live.posture.get();
-        (posture.worst, posture.headline, posture.detail)
+        (
+            posture.worst,
+            posture.headline,
+            posture.detail,
+            posture.changing,
+        )
     });
+    let changing = move || {
+        let (_, _, detail, changing) = line.get();
+        if detail.is_empty() || changing.is_empty() {
+            changing
+        } else {
+            format!(" · {changing}")
+        }
+    };
     view! {
         <section class="posture" aria-live="polite">
             <StateMark state=derive(move || line.get().0)/>
             <h1>{dynamic(move || line.get().1)}</h1>
-            <p>{dynamic(move || line.get().2)}</p>
+            <p>
+                {dynamic(move || line.get().2)}
+                // Seen and not read out: it comes and goes with every lost round.
+                <span aria-hidden="true">{dynamic(changing)}</span>
+            </p>
         </section>
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn LedgerPage() -> impl IntoView {
             <LedgerLine/>
             <section class="panel account">
                 <div class="tools">
-                    <h2>"By hour of arrival"</h2>
+                    <h2>"By node and hour"</h2>
                     <input type="search" placeholder="Node, as named" aria-label="Only this node"
                         prop:value=move || node.get().unwrap_or_default()
                         on:change=move |event| {

@@ -2,7 +2,8 @@
 //!
 //! A node's shown state follows its live state with hysteresis: worse after it has lasted
 //! `WORSE_AFTER_S`, better after `BETTER_AFTER_S`. So a single lost round moves no headline, and a
-//! flapping node stays named until it has really recovered. The counts beside the sentence are live.
+//! flapping node stays named until it has really recovered. The counts beside the sentence are live, so
+//! it says how many nodes are on their way to another state: the two must not contradict each other.
 
 use std::collections::BTreeMap;
 
@@ -83,6 +84,23 @@ pub(crate) struct Posture {
     pub(crate) worst: NodeState,
     pub(crate) headline: String,
     pub(crate) detail: String,
+    /// What the sentence does not say yet: a few words, or none.
+    pub(crate) changing: String,
+}
+
+/// Nodes whose live state is not the one that they are shown as.
+fn changing(fleet: &Fleet) -> String {
+    let nodes = fleet.nodes.iter();
+    match nodes
+        .filter(|(id, node)| {
+            let shown = fleet.settling.shown(id);
+            shown.is_some_and(|shown| shown != node.state)
+        })
+        .count()
+    {
+        0 => String::new(),
+        count => format!("{} just changed", format::count(count as u64)),
+    }
 }
 
 pub(crate) fn posture(fleet: &Fleet) -> Posture {
@@ -115,6 +133,7 @@ pub(crate) fn posture(fleet: &Fleet) -> Posture {
             worst,
             headline,
             detail: sentence(&degraded, "degraded"),
+            changing: changing(fleet),
         };
     }
     let (worst, headline, rest) = if down.is_empty() {
@@ -147,6 +166,7 @@ pub(crate) fn posture(fleet: &Fleet) -> Posture {
         worst,
         headline,
         detail,
+        changing: changing(fleet),
     }
 }
 
@@ -212,12 +232,16 @@ mod tests {
         let mut fleet = Fleet::default();
         let (up, down) = ([("Lagos", NodeState::Up)], [("Lagos", NodeState::Down)]);
         assert_eq!(feed(&mut fleet, 0, &up).worst, NodeState::Up);
-        assert_eq!(feed(&mut fleet, 1, &down).worst, NodeState::Up);
+        let first = feed(&mut fleet, 1, &down);
+        assert_eq!(
+            (first.worst, first.changing.as_str()),
+            (NodeState::Up, "1 just changed")
+        );
         assert_eq!(feed(&mut fleet, 10, &down).worst, NodeState::Up);
         let named = feed(&mut fleet, 11, &down);
         assert_eq!(
-            (named.worst, named.detail.as_str()),
-            (NodeState::Down, "Lagos")
+            (named.worst, named.detail.as_str(), named.changing.as_str()),
+            (NodeState::Down, "Lagos", "")
         );
         assert_eq!(feed(&mut fleet, 12, &up).worst, NodeState::Down);
         assert_eq!(feed(&mut fleet, 41, &up).worst, NodeState::Down);
