@@ -143,14 +143,13 @@ pub(super) fn simulation(context: &Context) -> Result<Vec<Line>> {
 
 pub(super) fn planted(_: &Context) -> Result<Vec<Line>> {
     let what = "planted bugs that the tests missed";
-    Ok(vec![program("R5", what, "fiber-planted", &[])?])
+    Ok(vec![program("R5", what, "fiber-planted")?])
 }
 
 /// A program of this repository that judges by itself; its last line is the note.
-fn program(gate: &'static str, what: &'static str, name: &str, arguments: &[&str]) -> Result<Line> {
+fn program(gate: &'static str, what: &'static str, name: &str) -> Result<Line> {
     let program = fiber_local::engine_binary()?.with_file_name(name);
     let output = Command::new(&program)
-        .args(arguments)
         .current_dir(workspace_root())
         .output()
         .with_context(|| format!("run {}", program.display()))?;
@@ -214,13 +213,7 @@ pub(super) fn bad_input(context: &Context) -> Result<Vec<Line>> {
         )],
     )?;
     let what = "schemathesis over the OpenAPI document: runs with a server error or a violation";
-    let cases = if context.is_full() { "120" } else { "10" };
-    lines.push(program(
-        "R11",
-        what,
-        "fiber-schemathesis",
-        &["--cases", cases],
-    )?);
+    lines.push(program("R11", what, "fiber-schemathesis")?);
     Ok(lines)
 }
 
