@@ -117,7 +117,7 @@ impl Window<'_> {
     }
 }
 
-/// Gives every step of the window that holds samples to `take`, in no order.
+/// Gives every step of the window to `take`, once each and in no order.
 pub(super) async fn each(
     kept: &Buckets,
     session: &Session,
@@ -135,7 +135,9 @@ pub(super) async fn each(
     let mut rows = 0;
     for (from, to) in runs(&missing, window) {
         let steps = read(session, window, (from, to), &mut rows).await?;
-        steps.iter().for_each(&mut take);
+        // A run may span steps that are kept and were given already.
+        let wanted = |step: &&Step| missing.binary_search(&step.start).is_ok();
+        steps.iter().filter(wanted).for_each(&mut take);
         kept.keep(window, &stamps, steps);
     }
     Ok(())
