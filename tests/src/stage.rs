@@ -81,27 +81,8 @@ impl Stage {
         self.start_fleet()
     }
 
-    /// A user, by the engine's command.
     pub fn add_user(&self, name: &str, role: &str, password: &str) -> Result<()> {
-        let file = self.engine.home().join("password");
-        std::fs::write(&file, password)?;
-        let file = file.display().to_string();
-        let arguments = [
-            "user",
-            "add",
-            name,
-            "--role",
-            role,
-            "--password-file",
-            &file,
-        ];
-        let output = self.engine.command(&arguments)?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
+        add_user(&self.engine, name, role, password)
     }
 
     pub fn url(&self) -> String {
@@ -228,6 +209,29 @@ fn ensure_status(answer: &http::Answer, expect: u16) -> Result<()> {
             String::from_utf8_lossy(&answer.body)
         );
     }
+    Ok(())
+}
+
+/// A user, by the engine's command, as an operator adds one.
+pub fn add_user(engine: &Engine, name: &str, role: &str, password: &str) -> Result<()> {
+    let file = engine.home().join("password");
+    std::fs::write(&file, password)?;
+    let file = file.display().to_string();
+    let arguments = [
+        "user",
+        "add",
+        name,
+        "--role",
+        role,
+        "--password-file",
+        &file,
+    ];
+    let output = engine.command(&arguments)?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 

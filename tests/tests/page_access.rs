@@ -4,6 +4,7 @@ use crate::support::client::{exchange, sample};
 use crate::support::{Stack, await_that, dashboard};
 use anyhow::{Context as _, Result, ensure};
 use fiber_tests::browser::{Browser, with_browser};
+use fiber_tests::stage::add_user;
 use serde_json::{Value, json};
 
 const KEY_SECRET: (&str, &str) = ("API_KEY_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0");
@@ -15,32 +16,9 @@ fn stack() -> Result<Stack> {
         Ok(stack.sql("SELECT to_regclass('audit_head') IS NOT NULL")? == "t")
     })?;
     for (name, role) in [("ama", "ADMIN"), ("kofi", "VIEWER")] {
-        add(&stack, name, role)?;
+        add_user(&stack.engine, name, role, dashboard::PASSWORD)?;
     }
     Ok(stack)
-}
-
-/// By the command, as an operator does it.
-fn add(stack: &Stack, name: &str, role: &str) -> Result<()> {
-    let file = stack.engine.home().join("password");
-    std::fs::write(&file, dashboard::PASSWORD)?;
-    let file = file.display().to_string();
-    let arguments = [
-        "user",
-        "add",
-        name,
-        "--role",
-        role,
-        "--password-file",
-        &file,
-    ];
-    let output = stack.engine.command(&arguments)?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }
 
 async fn sign_in(browser: &Browser, name: &str, password: &str) -> Result<()> {

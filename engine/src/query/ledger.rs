@@ -78,13 +78,7 @@ struct Asked {
 
 impl Asked {
     fn parse(params: &Params, now: UnixMicros) -> Result<Self, Error> {
-        let end = params.instant("to")?.unwrap_or(now);
-        let from = params
-            .instant("from")?
-            .unwrap_or(UnixMicros(end.0.saturating_sub(SPAN_DEFAULT_S * 1_000_000)));
-        if from >= end {
-            return Err(Error::parameter("from", "is not before `to`"));
-        }
+        let (from, end) = params.window(now, SPAN_DEFAULT_S)?;
         let to = UnixMicros(UnixMicros(end.0 - 1).floor_to(HOUR_S).0 + HOUR_S * 1_000_000);
         let limit = params.number("limit")?.unwrap_or(LIMIT_DEFAULT);
         if !(1..=QUERY_ROWS_MAX).contains(&limit) {

@@ -3,6 +3,7 @@
 use super::error::Error;
 use crate::parse::check_node_id;
 use fiber_contract::UnixMicros;
+use fiber_contract::time::MICROS_PER_S;
 use std::str::FromStr;
 
 /// More are nobody's honest request.
@@ -64,6 +65,22 @@ impl Params {
             .or_else(|_| UnixMicros::parse(text))
             .map_err(|error| Error::parameter(name, error.to_string()))?;
         Ok(Some(instant))
+    }
+
+    /// `from` and `to`, in this order: up to now, and so long, where they are not given.
+    pub(crate) fn window(
+        &self,
+        now: UnixMicros,
+        span_default_s: i64,
+    ) -> Result<(UnixMicros, UnixMicros), Error> {
+        let to = self.instant("to")?.unwrap_or(now);
+        let from = self.instant("from")?.unwrap_or(UnixMicros(
+            to.0.saturating_sub(span_default_s * MICROS_PER_S),
+        ));
+        if from >= to {
+            return Err(Error::parameter("from", "is not before `to`"));
+        }
+        Ok((from, to))
     }
 
     pub(crate) fn node_id(&self) -> Result<Option<&str>, Error> {

@@ -40,13 +40,7 @@ struct Window {
 
 impl Window {
     fn parse(params: &Params, now: UnixMicros) -> Result<Self, Error> {
-        let to = params.instant("to")?.unwrap_or(now);
-        let from = params
-            .instant("from")?
-            .unwrap_or(UnixMicros(to.0.saturating_sub(SPAN_DEFAULT_S * 1_000_000)));
-        if from >= to {
-            return Err(Error::parameter("from", "is not before `to`"));
-        }
+        let (from, to) = params.window(now, SPAN_DEFAULT_S)?;
         let span_s = (to.0 - from.0) / 1_000_000;
         let level = if span_s <= BY_MINUTE_SPAN_MAX_S {
             0

@@ -102,15 +102,7 @@ fn cases_of(line: &str) -> Option<u64> {
 }
 
 fn sign_in(stage: &Stage) -> Result<String> {
-    let add = ["user", "add", "schemathesis", "--role", "ADMIN"];
-    let added = stage
-        .engine
-        .command_with_input(&add, format!("{PASSWORD}\n").as_bytes())?;
-    ensure!(
-        added.status.success(),
-        "{}",
-        String::from_utf8_lossy(&added.stderr)
-    );
+    stage.add_user("schemathesis", "ADMIN", PASSWORD)?;
     let login = json!({ "name": "schemathesis", "password": PASSWORD }).to_string();
     let answer = http::post(
         &format!("{}/api/auth/login", stage.url()),

@@ -41,7 +41,9 @@ struct Entry {
 }
 
 impl Key {
-    fn of(window: &Window<'_>) -> Self {
+    /// `None` for what is read each time.
+    fn of(window: &Window<'_>) -> Option<Self> {
+        window.marks()?;
         let whose = match window.group {
             Group::EachNode => Whose::EachNode,
             Group::Fleet => Whose::Fleet,
@@ -52,10 +54,10 @@ impl Key {
                 Whose::Series(xxhash_rust::xxh3::xxh3_128(&bytes))
             }
         };
-        Self {
+        Some(Self {
             level: window.level,
             whose,
-        }
+        })
     }
 }
 
@@ -76,7 +78,7 @@ impl Store {
         let mut kept = self.lock();
         kept.turn += 1;
         let turn = kept.turn;
-        let mut steps = kept.windows.get_mut(&key);
+        let mut steps = key.and_then(|key| kept.windows.get_mut(&key));
         window
             .starts()
             .map(|start| {
@@ -96,10 +98,9 @@ impl Store {
 
     /// The stamps are those from before the steps were read.
     pub(super) fn keep(&self, window: &Window<'_>, stamps: &Stamps, steps: Vec<Step>) {
-        if window.marks().is_none() {
+        let Some(key) = Key::of(window) else {
             return;
-        }
-        let key = Key::of(window);
+        };
         let read_at = Instant::now();
         let mut kept = self.lock();
         let kept = &mut *kept;

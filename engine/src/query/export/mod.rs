@@ -47,13 +47,7 @@ struct Asked {
 
 impl Asked {
     fn parse(params: &Params, now: UnixMicros) -> Result<Self, Error> {
-        let to = params.instant("to")?.unwrap_or(now);
-        let from = params
-            .instant("from")?
-            .unwrap_or(UnixMicros(to.0.saturating_sub(SPAN_DEFAULT_S * 1_000_000)));
-        if from >= to {
-            return Err(Error::parameter("from", "is not before `to`"));
-        }
+        let (from, to) = params.window(now, SPAN_DEFAULT_S)?;
         if !matches!(params.text("format")?, None | Some("csv")) {
             return Err(Error::parameter("format", "is csv"));
         }

@@ -56,12 +56,7 @@ impl Asked {
             (None, Some(_), Some(_)) => return Err(Error::parameter("country", ONE_OF)),
             (Some(_), _, _) => return Err(Error::parameter("node_id", ONE_OF)),
         };
-        let to = params.instant("to")?.unwrap_or(now);
-        let from = params.instant("from")?;
-        let from = from.unwrap_or(UnixMicros(to.0.saturating_sub(SPAN_DEFAULT_S * 1_000_000)));
-        if from >= to {
-            return Err(Error::parameter("from", "is not before `to`"));
-        }
+        let (from, to) = params.window(now, SPAN_DEFAULT_S)?;
         let step = Step::parse(params.text("step")?.unwrap_or("auto"))?;
         let sketch = match params.text("sketch")? {
             None | Some("false") => false,
