@@ -49,10 +49,15 @@ impl Rig {
         all.push(("RUST_LOG".to_owned(), "warn".to_owned()));
         let engine = Engine::start_with(all)?;
         let deadline = Instant::now() + HOPE;
-        while database.psql("SELECT to_regclass('node_1d') IS NOT NULL")? != "t" {
+        let made =
+            "SELECT to_regprocedure('fiber_ensure_chunks(timestamptz, timestamptz)') IS NOT NULL";
+        while database.psql(made)? != "t" {
             ensure!(Instant::now() < deadline, "the tables were not made");
             std::thread::sleep(POLL);
         }
+        // Two connections that find no chunk write one after the other: the first makes it in its
+        // transaction, and the second waits for the end of that.
+        database.psql("SELECT fiber_ensure_chunks(now(), now() + interval '1 minute')")?;
         database.psql("CHECKPOINT")?;
         Ok(Stack { engine, database })
     }

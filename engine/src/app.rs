@@ -304,6 +304,7 @@ fn writer(
         status,
         watch: watch.clone(),
         replay_through: journal.durable_seq(),
+        writers: config.writers.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! The bounds that clients must know are in `fiber_contract::limits`.
 
 use fiber_contract::limits::{BODY_BYTES_MAX, RAW_RETENTION_S};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Request head, request line included.
@@ -74,6 +75,12 @@ pub const COMMIT_ROWS_START: usize = 50_000;
 /// Bytes of records at which a transaction is full whatever its rows; it is passed by one group.
 pub const COMMIT_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub const COMMIT_ROWS_MIN: usize = 2_000;
+/// Sessions that write. Beyond a handful they wait for each other at the server's log; each is a
+/// connection, and all share the rows of one batch, so memory does not grow with them.
+pub const WRITERS_MAX: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+pub const WRITERS_MAX_DEFAULT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+const _: () = assert!(WRITERS_MAX.get() <= crate::copy::shard::SLOTS);
+
 /// How long a small transaction waits for company when nobody waits for it.
 pub const COMMIT_LINGER: Duration = Duration::from_millis(200);
 /// Nobody comes any more when nobody came for so long: at the end of a burst the database need not stand idle.

@@ -22,8 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// required; FEDERATION_SECRET_PREVIOUS is accepted too while probes change over; API_KEY_SECRET
 /// (and API_KEY_SECRET_PREVIOUS) signs keys of single probes and tokens of people; JWT_PUBLIC_KEY (PEM, RSA or P-256),
 /// JWT_ISSUER and JWT_AUDIENCE (fiberstack) let in tokens of an issuer; FIBER_LISTEN (0.0.0.0:8000), FIBER_DATA_DIR
-/// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_DRIVER (auto, epoll,
-/// uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,
+/// (/var/lib/fiberstack), FIBER_DASHBOARD_DIR, FIBER_CORES (all), FIBER_WRITERS (the cores, at most 4),
+/// FIBER_WRITERS_MIN (1), FIBER_DRIVER (auto, epoll, uring), FIBER_JOURNAL_BYTES_MAX, FIBER_JOURNAL_AGE_MAX_S, FIBER_JOURNAL_ON_DAMAGE (refuse,
 /// quarantine), DB_HOST DB_PORT DB_USER DB_NAME DB_READ_HOST, REDIS_URL, RATE_LIMIT_GLOBAL_MAX
 /// RATE_LIMIT_INGEST_RATE RATE_LIMIT_INGEST_BURST, CORS_ORIGINS, ENV (dev, staging, prod) and
 /// RUST_LOG have defaults.

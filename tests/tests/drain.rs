@@ -23,10 +23,12 @@ fn a_stop_under_load_is_clean_and_a_second_engine_goes_on() -> Result<()> {
 fn all_that_was_acknowledged_is_stored_when_the_process_has_ended() -> Result<()> {
     let mut stack = Stack::start()?;
     for age in 0..100 {
-        ensure!(push(&stack.engine, &sample("n", age))?.status == 202);
+        let answer = push(&stack.engine, &sample("n", age))?;
+        ensure!(answer.status == 202, "{answer:?}");
     }
-    stack.engine.terminate(Duration::from_secs(30))?;
-    ensure!(stack.rows()? == 100);
+    let exit = stack.engine.terminate(Duration::from_secs(30))?;
+    let rows = stack.rows()?;
+    ensure!(exit.success() && rows == 100, "{exit}, {rows} rows");
     Ok(())
 }
 

@@ -93,10 +93,10 @@ fn a_probe_over_its_quota_is_told_to_wait_and_others_are_not() -> Result<()> {
         ("RATE_LIMIT_INGEST_BURST", "2"),
     ])?;
     let statuses = (0..3)
-        .map(|age| Ok(push(&stack.engine, &sample("greedy", age))?.status))
+        .map(|age| Ok(push(&stack.engine, &sample("over-its-quota", age))?.status))
         .collect::<Result<Vec<_>>>()?;
     ensure!(statuses == [202, 202, 429], "{statuses:?}");
-    let answer = push(&stack.engine, &sample("greedy", 9))?;
+    let answer = push(&stack.engine, &sample("over-its-quota", 9))?;
     let wait: u64 = answer.header("retry-after").unwrap_or("0").parse()?;
     ensure!(
         wait >= 90 && answer.header("x-ratelimit-remaining") == Some("0"),

@@ -48,3 +48,4 @@ mod signed;
 mod slow;
 mod soak;
 mod summary;
+mod writers;

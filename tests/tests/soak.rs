@@ -185,15 +185,23 @@ fn soak(what: &str, cycles_default: u64, kill: Kill) -> Result<()> {
     let (mut random, mut tally) = (Random(seed), Tally::default());
     let mut postgres = Postgres::start_private()?;
     let began = Instant::now();
-    let mut driver = DRIVERS.into_iter().cycle();
+    let mut settings = DRIVERS
+        .into_iter()
+        .cycle()
+        .zip(["1", "3", "2"].into_iter().cycle());
     while tally.cycles < cycles {
         let round = ROUND_CYCLES.min(cycles - tally.cycles);
-        let driver = driver.next().context("there are drivers")?;
-        let found = one_round(round, driver, kill, &mut random, &mut postgres, &mut tally)?;
+        let (driver, writers) = settings.next().context("there are settings")?;
+        let env = [
+            ("FIBER_DRIVER", driver),
+            ("FIBER_WRITERS", writers),
+            ("FIBER_WRITERS_MIN", writers),
+        ];
+        let found = one_round(round, &env, kill, &mut random, &mut postgres, &mut tally)?;
         tally.add(&found);
         let median = tally.median_in_flight();
         println!(
-            "{what}: {}/{cycles} cycles in {:.0?}, {driver}: {} acked, {} stored; 0 lost, 0 duplicate, 0 ghost; \
+            "{what}: {}/{cycles} cycles in {:.0?}, {driver}, {writers} writers: {} acked, {} stored; 0 lost, 0 duplicate, 0 ghost; \
              durable and not in the table at a kill: median {median}",
             tally.cycles,
             began.elapsed(),
@@ -207,14 +215,13 @@ fn soak(what: &str, cycles_default: u64, kill: Kill) -> Result<()> {
 
 fn one_round(
     cycles: u64,
-    driver: &str,
+    env: &[(&str, &str)],
     kill: Kill,
     random: &mut Random,
     postgres: &mut Postgres,
     tally: &mut Tally,
 ) -> Result<Comparison> {
-    let env = [("FIBER_DRIVER", driver)];
-    let mut stack = Stack::over(postgres.database("soak")?, &env)?.with_tables()?;
+    let mut stack = Stack::over(postgres.database("soak")?, env)?.with_tables()?;
     // Ended by `stop`; the limit only bounds a round that hangs.
     let limit = Duration::from_secs(60 + 20 * cycles);
     let run = start(config(&stack, RATE_PER_S, BATCH, limit))?;

@@ -226,7 +226,7 @@ fn copy(out: &mut Exposition, copy: &CopyCounters) {
     );
     out.counter(
         "fiber_copy_transactions_total",
-        "Transactions committed.",
+        "Batches committed, each in one transaction a writer.",
         copy.transactions.get(),
     );
     out.counter(
@@ -246,13 +246,18 @@ fn copy(out: &mut Exposition, copy: &CopyCounters) {
     );
     out.histogram(
         "fiber_copy_commit_seconds",
-        "One transaction, from BEGIN to its confirmed COMMIT.",
+        "One batch, from BEGIN to the last confirmed COMMIT of its writers.",
         &copy.commit,
     );
     out.gauge(
         "fiber_copy_rows_max",
         "Rows that a transaction may have, as the database's pace allows.",
         copy.rows_max.get(),
+    );
+    out.gauge(
+        "fiber_copy_writers",
+        "Sessions that share the nodes of a batch; more than one when the database is what binds.",
+        copy.writers.get(),
     );
     out.gauge(
         "fiber_copy_connected",

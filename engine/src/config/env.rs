@@ -7,9 +7,11 @@ use crate::failpoint::Failpoint;
 use crate::journal::OnDamage;
 use crate::limits::{
     JOURNAL_AGE_MAX_DEFAULT, JOURNAL_AGE_MAX_MIN, JOURNAL_BYTES_MAX_DEFAULT, JOURNAL_BYTES_MAX_MIN,
+    WRITERS_MAX, WRITERS_MAX_DEFAULT,
 };
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -186,6 +188,22 @@ impl Reader<'_> {
             .ok()
     }
 
+    fn writers(&mut self, cores: NonZeroUsize) -> RangeInclusive<usize> {
+        let default = cores.min(WRITERS_MAX_DEFAULT);
+        let most = self.parsed("FIBER_WRITERS", default, "a number of sessions from 1");
+        let least = self.parsed(
+            "FIBER_WRITERS_MIN",
+            NonZeroUsize::MIN,
+            "a number of sessions from 1",
+        );
+        if least > most || most > WRITERS_MAX {
+            self.mistakes.push(format!(
+                "FIBER_WRITERS must be from FIBER_WRITERS_MIN, which is {least}, to {WRITERS_MAX}"
+            ));
+        }
+        least.get()..=most.get()
+    }
+
     fn journal_bytes_max(&mut self) -> u64 {
         let journal_bytes_max = self.parsed(
             "FIBER_JOURNAL_BYTES_MAX",
@@ -342,6 +360,7 @@ pub fn load(source: &dyn Source) -> Result<Config, Mistakes> {
                 ("uring", Driver::Uring),
             ],
         ),
+        writers: read.writers(cores),
         data_dir: read
             .text("FIBER_DATA_DIR")
             .unwrap_or_else(|| "/var/lib/fiberstack".into())
@@ -417,6 +436,20 @@ mod tests {
             "FEDERATION_SECRET",
         ] {
             assert!(mistakes.contains(name), "{name} is missing in: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_writer_at_least_and_no_more_than_can_be() {
+        let secrets = [("DB_PASS", "p"), ("FEDERATION_SECRET", "s")];
+        let writers = |most: &'static str, least: &'static str| {
+            let numbers = [("FIBER_WRITERS", most), ("FIBER_WRITERS_MIN", least)];
+            let config = with(&[secrets[0], secrets[1], numbers[0], numbers[1]]);
+            config.map(|config| config.writers)
+        };
+        assert_eq!(writers("3", "2").unwrap(), 2..=3);
+        for (most, least) in [("1", "2"), ("17", "1"), ("0", "1"), ("2", "0")] {
+            assert!(writers(most, least).is_err(), "{most} {least}");
         }
     }
 

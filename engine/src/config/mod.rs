@@ -14,6 +14,7 @@ use crate::failpoint::Failpoint;
 use crate::journal::OnDamage;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub ingest_cores: NonZeroUsize,
     pub driver: Driver,
+    /// Sessions with the database that write, at the least and at the most.
+    pub writers: RangeInclusive<usize>,
     pub data_dir: PathBuf,
     /// The built dashboard; without it `/` says how to build it.
     pub dashboard_dir: Option<PathBuf>,

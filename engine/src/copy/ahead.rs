@@ -31,6 +31,7 @@ pub(super) struct Batch {
     pub(super) since: Option<Instant>,
     /// Made ahead only for a full batch: others still grow.
     pub(super) order: Option<Order>,
+    sorted_ahead: bool,
 }
 
 impl Batch {
@@ -40,6 +41,11 @@ impl Batch {
         self.since.get_or_insert_with(Instant::now);
         self.order = None;
         self.groups.push(group);
+    }
+
+    /// It was complete while the one before it was under way.
+    pub(super) fn was_ahead(&self) -> bool {
+        self.sorted_ahead
     }
 
     /// By rows, or by what they hold in memory: a sample that came alone brings its names.
@@ -62,6 +68,7 @@ impl Ahead {
             let mut batch = std::mem::take(&mut self.batch);
             self.sorting = Some(tokio::task::spawn_blocking(move || {
                 batch.order = plan::sort(&batch.groups);
+                batch.sorted_ahead = true;
                 batch
             }));
         }

@@ -10,7 +10,8 @@ use super::instant::PgInstant;
 use super::names::Refusal;
 use super::plan::{Fate, Plan, PlanRow};
 use super::session::Session;
-use crate::model::{JournalId, NodeKey};
+use super::shard::Shard;
+use crate::model::{GroupSeq, JournalId, NodeKey};
 use crate::planted::planted;
 use crate::publish::notify::StoredSample;
 use fiber_contract::UnixMicros;
@@ -20,8 +21,8 @@ const HOUR_S: i64 = 3_600;
 const MINUTES_KEPT: &str = "60 minutes";
 
 const COMMIT: &str = "INSERT INTO commit_ledger
-        (journal_id, first_seq, last_seq, stored, duplicate, quarantined)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+        (journal_id, first_seq, last_seq, stored, duplicate, quarantined, slots)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 const BATCHES: &str = "INSERT INTO batches (batch_id, body_hash, source_region, received_at,
         journal_id, group_seq, accepted, rejected, trace_id, answer)
@@ -49,6 +50,9 @@ const QUARANTINE: &str = "INSERT INTO quarantine
 const CONFLICTS: &str = "INSERT INTO duplicate_conflicts
         (series_key, \"time\", latency_ms, uptime_pct, packet_loss)
     SELECT * FROM UNNEST($1::int8[], $2::timestamptz[], $3::float4[], $4::float4[], $5::float4[])";
+
+const TOTALS: &str = "SELECT stored, duplicate, quarantined FROM commit_ledger
+    WHERE journal_id = $1 AND last_seq = $2 AND slots = $3";
 
 const PRUNE: &str = "DELETE FROM commit_ledger
     WHERE journal_id = $1 AND last_seq < $2 AND committed_at < now() - $3::text::interval";
@@ -128,11 +132,14 @@ pub(super) async fn write(
                 &totals.stored.cast_signed(),
                 &totals.duplicate.cast_signed(),
                 &totals.quarantined.cast_signed(),
+                &plan.shard.column(),
             ],
         )
         .await?;
     write_hourly(session, plan).await?;
-    write_batches(session, journal, plan).await?;
+    if plan.closes {
+        write_batches(session, journal, plan).await?;
+    }
     write_set_aside(session, journal, set_aside).await
 }
 
@@ -296,7 +303,29 @@ pub(super) async fn write_conflicts(
     Ok(())
 }
 
-/// Rows older than an hour, never the newest: it is the position.
+/// What a transaction made of its samples, of which only the database knows.
+pub(super) async fn read_totals(
+    session: &mut Session,
+    journal: JournalId,
+    shard: Shard,
+    last: GroupSeq,
+) -> Result<Option<Totals>, Error> {
+    let rows = session
+        .query(
+            "read the accounts",
+            TOTALS,
+            &[&journal.0, &last.0.cast_signed(), &shard.column()],
+        )
+        .await?;
+    let count = |row: &tokio_postgres::Row, at| row.get::<_, i64>(at).cast_unsigned();
+    Ok(rows.first().map(|row| Totals {
+        stored: count(row, 0),
+        duplicate: count(row, 1),
+        quarantined: count(row, 2),
+    }))
+}
+
+/// Rows older than an hour, never the newest of a slot: they are the position.
 pub(super) async fn prune(
     session: &mut Session,
     journal: JournalId,

@@ -88,6 +88,10 @@ impl Groups for MemoryFeed {
             .map_or(GroupSeq::ZERO, |oldest| oldest.seq)
     }
 
+    fn durable(&self) -> GroupSeq {
+        *self.journal.durable.borrow()
+    }
+
     fn seek_after(&mut self, seq: GroupSeq) {
         self.position = seq;
     }

@@ -6,10 +6,17 @@
 //! and lost asynchronous commits, and a restart of the engine are all one path. A group leaves the
 //! journal only when the server's own log is flushed past its commit (`flushed`).
 //!
-//! One writer per journal: an advisory lock, held by the session. Several groups share a
-//! transaction, as many as are there, up to what the database commits in a fifth of a second; a
-//! small one lingers for company unless somebody waits for it. While a transaction is under way
-//! the next is gathered and sorted (`ahead`).
+//! Several groups are one batch, as many as are there, up to what the database commits in a fifth
+//! of a second; a small one lingers for company unless somebody waits for it. While a batch is under
+//! way the next is gathered and sorted (`ahead`).
+//!
+//! A batch is one transaction, or, while the database is what binds, one for each of several
+//! sessions, each with nodes of its own (`crew`). The position is kept by 64th of the nodes (`shard`),
+//! so a batch of which one transaction committed and another did not is simply finished. One of
+//! them commits last and writes the receipts: who reads one finds all of its samples. An advisory
+//! lock, taken alone by the first session and shared with the others, keeps every other process away
+//! and tells that no older session is left. Sessions never wait for a row of each other: their nodes
+//! differ, marks and positions are rows of their own, and chunks are made before (`Crew::make_room`).
 //!
 //! A row newer than everything stored of its series is new by definition and goes through binary
 //! COPY as the journal has it. Any other takes the exact path (`exact`), which counts what was
@@ -22,6 +29,8 @@
 
 mod ahead;
 mod batch_size;
+mod commit;
+mod crew;
 mod error;
 mod exact;
 mod flushed;
@@ -39,6 +48,8 @@ mod retention;
 mod retry;
 pub mod row;
 pub(crate) mod session;
+mod settlement;
+pub mod shard;
 #[cfg(test)]
 mod simulation;
 pub mod source;

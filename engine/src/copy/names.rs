@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 /// How often a node's `last_seen` is written while its samples come.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(5);
-/// Remembered series; beyond it all is forgotten and verified again.
+/// Remembered series of all writers; beyond it all is forgotten and verified again.
 const SERIES_MAX: usize = 1_000_000;
 /// Any number that the keys are not made with: two hashes of a name then differ independently.
 const FINGERPRINT_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -66,8 +66,9 @@ const TOUCH_NODES: &str = "UPDATE nodes AS n SET first_seen = LEAST(n.first_seen
          AS u (node_key, first_seen, last_seen)
     WHERE n.node_key = u.node_key";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
+    series_max: usize,
     /// By the fingerprint of all three names.
     series: HashMap<SeriesKey, u64>,
     nodes: HashMap<NodeKey, KnownNode>,
@@ -119,6 +120,15 @@ struct NewNode<'g> {
 type Bad<K> = HashMap<(K, u64), Refusal>;
 
 impl Names {
+    /// Of one of so many writers.
+    pub(super) fn of_one(writers: usize) -> Self {
+        Self {
+            series_max: SERIES_MAX / writers,
+            series: HashMap::new(),
+            nodes: HashMap::new(),
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.series.clear();
         self.nodes.clear();
@@ -149,7 +159,7 @@ impl Names {
         plan: &Plan<'_>,
         isolate: bool,
     ) -> Result<Registered, Error> {
-        if self.series.len() > SERIES_MAX {
+        if self.series.len() > self.series_max {
             self.forget();
         }
         let (mut new_nodes, mut bad_nodes) = (BTreeMap::new(), Bad::new());
@@ -537,7 +547,7 @@ fn refusals(
     bad_series: &Bad<SeriesKey>,
 ) -> HashMap<(u32, SeriesKey), Refusal> {
     let mut refused = HashMap::new();
-    for (at, record) in (0_u32..).zip(&plan.records) {
+    for (at, record) in (0_u32..).zip(&*plan.records) {
         for entry in &record.content.series {
             let node = (entry.node_key, fingerprint(&[entry.node_id]));
             let series = (entry.series_key, series_fingerprint(entry));
@@ -553,6 +563,7 @@ fn entries<'p, 'g>(plan: &'p Plan<'g>) -> impl Iterator<Item = &'p SeriesEntry<'
     plan.records
         .iter()
         .flat_map(|record| &record.content.series)
+        .filter(|entry| plan.shard.owns(entry.node_key))
 }
 
 fn span_of(plan: &Plan<'_>, node_key: NodeKey) -> (UnixMicros, UnixMicros) {

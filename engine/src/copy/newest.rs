@@ -7,16 +7,25 @@ use crate::model::SeriesKey;
 use fiber_contract::UnixMicros;
 use std::collections::HashMap;
 
-/// 16 MiB or so. Beyond it all is forgotten and asked for again, which is one query.
+/// Of all writers, 16 MiB or so. Beyond it all is forgotten and asked for again, which is one query.
 const SERIES_MAX: usize = 1_000_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct NewestStored {
+    series_max: usize,
     /// `None`: nothing is stored.
     by_series: HashMap<SeriesKey, Option<UnixMicros>>,
 }
 
 impl NewestStored {
+    /// Of one of so many writers.
+    pub(super) fn of_one(writers: usize) -> Self {
+        Self {
+            series_max: SERIES_MAX / writers,
+            by_series: HashMap::new(),
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.by_series.clear();
     }
@@ -31,7 +40,7 @@ impl NewestStored {
         session: &mut impl Tables,
         series: impl Iterator<Item = SeriesKey>,
     ) -> Result<(), Error> {
-        if self.by_series.len() > SERIES_MAX {
+        if self.by_series.len() > self.series_max {
             self.forget();
         }
         let missing: Vec<i64> = series

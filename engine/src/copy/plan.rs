@@ -1,13 +1,17 @@
-//! The content of one transaction: the rows of some groups, decoded, in the order of series and
-//! time, each with its fate.
+//! The content of transactions: the rows of some groups, decoded, dealt to the shards, in the order
+//! of series and time, each with its fate.
 
 use super::row::{Row, Tuples};
+use super::shard::{Positions, SLOTS, Shard, slot_of};
 use crate::journal::Group;
 use crate::journal::record::Record;
 use crate::model::{GroupSeq, NodeKey, SeriesKey};
+use crate::planted::planted;
 use crate::publish::notify::StoredSample;
+use bytes::Bytes;
 use fiber_contract::UnixMicros;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -55,11 +59,17 @@ pub(super) struct Damaged<'g> {
     pub bytes: &'g [u8],
 }
 
+/// What one transaction writes: the rows of a shard.
 #[derive(Debug)]
 pub(super) struct Plan<'g> {
+    pub shard: Shard,
+    /// It commits after the others of its batch, and writes what belongs to all of them: the receipts,
+    /// which are true then, and what could not be read.
+    pub closes: bool,
     pub first_seq: GroupSeq,
     pub last_seq: GroupSeq,
-    pub records: Vec<PlanRecord<'g>>,
+    /// Of all shards.
+    pub records: Arc<Vec<PlanRecord<'g>>>,
     /// Ordered by series, time and arrival.
     pub rows: Vec<PlanRow<'g>>,
     pub damaged: Vec<Damaged<'g>>,
@@ -67,6 +77,15 @@ pub(super) struct Plan<'g> {
     pub unreadable: u64,
     /// Oldest and newest sample of every node.
     pub spans: HashMap<NodeKey, (UnixMicros, UnixMicros)>,
+}
+
+/// The plans of a batch.
+#[derive(Debug)]
+pub(super) struct Plans<'g> {
+    /// In the order of the shards, and the first closes; `None` where all of a shard is in the tables.
+    pub of_shards: Vec<Option<Plan<'g>>>,
+    /// How many rows of each group are in no plan, because an earlier transaction wrote their shard.
+    pub left_out: BTreeMap<GroupSeq, u64>,
 }
 
 /// The rows of some groups, decoded and sorted, without what they borrow: the costly part of a plan,
@@ -85,7 +104,7 @@ struct Sorted {
     len: u32,
 }
 
-/// `None` when anything is damaged: [`Plan::of`] looks closer.
+/// `None` when anything is damaged: [`Plans::of`] looks closer.
 pub(super) fn sort(groups: &[Group]) -> Option<Order> {
     let promised: usize = groups.iter().map(|group| group.samples as usize).sum();
     let mut rows = Vec::with_capacity(promised);
@@ -131,87 +150,149 @@ fn order_of(
     order
 }
 
-impl<'g> Plan<'g> {
-    /// `None` for no groups.
-    pub(super) fn of(groups: &'g [Group]) -> Option<Self> {
-        let mut plan = Self::empty(groups)?;
-        for group in groups {
-            for bytes in &group.records {
-                plan.read(group.seq, bytes);
-            }
-        }
-        let order = order_of(plan.rows.iter().map(PlanRow::identity));
-        plan.rows = order
-            .iter()
-            .map(|(_, _, at)| plan.rows[*at as usize])
-            .collect();
-        plan.measure(groups);
-        Some(plan)
-    }
-
-    /// With what [`sort`] made of the same groups, if it did.
-    pub(super) fn with(groups: &'g [Group], order: Option<Order>) -> Option<Self> {
-        let Some(Order(order)) = order else {
-            return Self::of(groups);
+impl<'g> Plans<'g> {
+    /// Of what the positions say is not in the tables yet. `order` is what [`sort`] made of the same
+    /// groups, if it did. `None` for no groups.
+    pub(super) fn of(
+        groups: &'g [Group],
+        order: Option<&Order>,
+        shards: &[Shard],
+        positions: &Positions,
+    ) -> Option<Self> {
+        let (first, last) = (groups.first()?.seq, groups.last()?.seq);
+        let mut read = match order {
+            Some(_) => Read::decoded(groups),
+            None => Read::closely(groups),
         };
-        let mut plan = Self::empty(groups)?;
-        for group in groups {
-            for bytes in &group.records {
-                plan.records.push(PlanRecord {
-                    seq: group.seq,
-                    content: Record::decode(bytes).expect("sort decoded it"),
-                });
-            }
-        }
-        let row = |row: &Sorted| {
-            let tuples = plan.records[row.record as usize].content.tuples;
-            PlanRow {
-                series_key: row.series_key,
-                node_key: row.node_key,
-                record: row.record,
-                fate: Fate::Undecided,
-                sample: row.sample,
-                bytes: &tuples[row.at as usize..][..row.len as usize],
-            }
-        };
-        plan.rows = order.iter().map(row).collect();
-        plan.measure(groups);
-        Some(plan)
-    }
-
-    fn empty(groups: &'g [Group]) -> Option<Self> {
-        Some(Self {
-            first_seq: groups.first()?.seq,
-            last_seq: groups.last()?.seq,
-            records: Vec::new(),
+        let records = Arc::new(std::mem::take(&mut read.records));
+        let plan = |shard: &Shard| Plan {
+            shard: *shard,
+            closes: false,
+            first_seq: first.max(positions.of(*shard).next()),
+            last_seq: last,
+            records: Arc::clone(&records),
             rows: Vec::new(),
             damaged: Vec::new(),
             unreadable: 0,
             spans: HashMap::new(),
-        })
-    }
-
-    fn measure(&mut self, groups: &[Group]) {
+        };
+        let mut cut = Self {
+            of_shards: shards.iter().map(|shard| Some(plan(shard))).collect(),
+            left_out: BTreeMap::new(),
+        };
+        match order {
+            Some(Order(order)) => cut.deal(order.iter().map(|row| row.of(&records)), positions),
+            None => cut.deal(read.rows.into_iter(), positions),
+        }
+        for plan in cut.of_shards.iter_mut().flatten() {
+            plan.measure_spans();
+        }
         let promised: u64 = groups.iter().map(|group| u64::from(group.samples)).sum();
-        self.unreadable = promised.saturating_sub(self.rows.len() as u64);
-        self.measure_spans();
+        let found = cut.rows() + cut.left_out.values().sum::<u64>();
+        let closing = cut.of_shards[0].as_mut()?;
+        closing.closes = true;
+        closing.damaged = read.damaged;
+        closing.unreadable = promised.saturating_sub(found);
+        for plan in &mut cut.of_shards[1..] {
+            plan.take_if(|plan| plan.first_seq > last);
+        }
+        Some(cut)
     }
 
-    /// For another attempt at the same rows.
-    pub(super) fn undecide(&mut self) {
-        for row in &mut self.rows {
-            row.fate = Fate::Undecided;
+    /// Gives each row to its shard, unless it is in the tables.
+    fn deal(&mut self, rows: impl ExactSizeIterator<Item = PlanRow<'g>>, positions: &Positions) {
+        let Some(plans) = self
+            .of_shards
+            .iter_mut()
+            .map(Option::as_mut)
+            .collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        let mut plans: Vec<&mut Plan<'g>> = plans;
+        let records = Arc::clone(&plans[0].records);
+        let is_partly_written = records
+            .first()
+            .is_some_and(|record| record.seq <= positions.newest());
+        if let [plan] = &mut plans[..]
+            && !is_partly_written
+        {
+            plan.rows = rows.collect();
+            return;
+        }
+        let owner_of_slot: [usize; SLOTS] = std::array::from_fn(|slot| {
+            let owner = plans.iter().position(|plan| plan.shard.has(slot));
+            owner.expect("every slot has a shard")
+        });
+        let room = rows.len() / plans.len() / 8 * 9;
+        for plan in &mut plans {
+            plan.rows.reserve(room);
+        }
+        for row in rows {
+            let seq = records[row.record as usize].seq;
+            if is_partly_written
+                && seq <= positions.of_node(row.node_key)
+                && !planted("written-shard-written-again")
+            {
+                *self.left_out.entry(seq).or_default() += 1;
+            } else {
+                plans[owner_of_slot[slot_of(row.node_key)]].rows.push(row);
+            }
         }
     }
 
-    /// Oldest and newest sample of all.
-    pub(super) fn span(&self) -> Option<(UnixMicros, UnixMicros)> {
-        let oldest = self.spans.values().map(|span| span.0).min()?;
-        let newest = self.spans.values().map(|span| span.1).max()?;
-        Some((oldest, newest))
+    pub(super) fn all(&self) -> impl Iterator<Item = &Plan<'g>> {
+        self.of_shards.iter().flatten()
     }
 
-    fn read(&mut self, seq: GroupSeq, bytes: &'g [u8]) {
+    fn rows(&self) -> u64 {
+        self.all().map(|plan| plan.rows.len() as u64).sum()
+    }
+}
+
+/// What is in some groups.
+#[derive(Debug, Default)]
+struct Read<'g> {
+    records: Vec<PlanRecord<'g>>,
+    /// Ordered; none when [`sort`] has them.
+    rows: Vec<PlanRow<'g>>,
+    damaged: Vec<Damaged<'g>>,
+}
+
+impl<'g> Read<'g> {
+    /// What [`sort`] could read.
+    fn decoded(groups: &'g [Group]) -> Self {
+        let record = |seq, bytes: &'g Bytes| PlanRecord {
+            seq,
+            content: Record::decode(bytes).expect("sort decoded it"),
+        };
+        let of_group = |group: &'g Group| {
+            let records = group.records.iter();
+            records.map(move |bytes| record(group.seq, bytes))
+        };
+        Self {
+            records: groups.iter().flat_map(of_group).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whatever can be read, and what cannot.
+    fn closely(groups: &'g [Group]) -> Self {
+        let mut read = Self::default();
+        for group in groups {
+            for bytes in &group.records {
+                read.record(group.seq, bytes);
+            }
+        }
+        let order = order_of(read.rows.iter().map(PlanRow::identity));
+        read.rows = order
+            .iter()
+            .map(|(_, _, at)| read.rows[*at as usize])
+            .collect();
+        read
+    }
+
+    fn record(&mut self, seq: GroupSeq, bytes: &'g [u8]) {
         let Some(content) = Record::decode(bytes) else {
             self.damaged.push(Damaged { seq, bytes });
             return;
@@ -225,6 +306,36 @@ impl<'g> Plan<'g> {
             self.damaged.push(Damaged { seq, bytes });
         }
         self.records.push(PlanRecord { seq, content });
+    }
+}
+
+impl Sorted {
+    fn of<'g>(&self, records: &[PlanRecord<'g>]) -> PlanRow<'g> {
+        let tuples = records[self.record as usize].content.tuples;
+        PlanRow {
+            series_key: self.series_key,
+            node_key: self.node_key,
+            record: self.record,
+            fate: Fate::Undecided,
+            sample: self.sample,
+            bytes: &tuples[self.at as usize..][..self.len as usize],
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// For another attempt at the same rows.
+    pub(super) fn undecide(&mut self) {
+        for row in &mut self.rows {
+            row.fate = Fate::Undecided;
+        }
+    }
+
+    /// Oldest and newest sample of all.
+    pub(super) fn span(&self) -> Option<(UnixMicros, UnixMicros)> {
+        let oldest = self.spans.values().map(|span| span.0).min()?;
+        let newest = self.spans.values().map(|span| span.1).max()?;
+        Some((oldest, newest))
     }
 
     fn measure_spans(&mut self) {
@@ -264,7 +375,6 @@ mod tests {
     use crate::copy::row::Row;
     use crate::model::BatchId;
     use crate::testing::random::Random;
-    use bytes::Bytes;
     use std::time::Instant;
     use uuid::Uuid;
 
@@ -274,7 +384,7 @@ mod tests {
             let row = Row {
                 time: UnixMicros(1_795_460_400_000_000 + random.below(4) as i64),
                 series_key: SeriesKey(random.below(3) as i64),
-                node_key: NodeKey(random.below(2) as i64),
+                node_key: NodeKey((random.below(2) as i64 * 5) << 60),
                 latency_ms: Some(random.below(9) as f32),
                 uptime_pct: 100.0,
                 packet_loss: 0.0,
@@ -315,14 +425,57 @@ mod tests {
             .collect()
     }
 
+    fn whole<'g>(groups: &'g [Group], order: Option<&Order>) -> Plan<'g> {
+        let plans = Plans::of(groups, order, &[Shard::ALL], &Positions::default());
+        plans.unwrap().of_shards.remove(0).unwrap()
+    }
+
+    /// Every row is in one plan, or an earlier transaction had it.
+    #[test]
+    fn rows_are_dealt_to_their_shards() {
+        let mut random = Random::new(9);
+        for _ in 0..500 {
+            let groups = groups(&mut random);
+            let shards = Shard::split(1 + random.below(4));
+            let mut positions = Positions::default();
+            for shard in Shard::split(2).into_iter().skip(1) {
+                positions.advance(shard, GroupSeq(random.below(6) as u64));
+            }
+            let order = if random.one_in(2) {
+                sort(&groups)
+            } else {
+                None
+            };
+            let plans = Plans::of(&groups, order.as_ref(), &shards, &positions).unwrap();
+            let is_due = |row: &&PlanRow<'_>, records: &[PlanRecord<'_>]| {
+                records[row.record as usize].seq > positions.of_node(row.node_key)
+            };
+            let plain = whole(&groups, None);
+            for (plan, shard) in plans.of_shards.iter().zip(&shards) {
+                let due = plain.rows.iter();
+                let due = due.filter(|row| shard.owns(row.node_key) && is_due(row, &plain.records));
+                let due: Vec<_> = due.map(|row| row.identity()).collect();
+                let dealt = plan.iter().flat_map(|plan| &plan.rows);
+                assert_eq!(dealt.map(PlanRow::identity).collect::<Vec<_>>(), due);
+                if let Some(plan) = plan {
+                    assert_eq!(
+                        plan.first_seq,
+                        positions.of(*shard).next().max(groups[0].seq)
+                    );
+                }
+            }
+            let left_out: u64 = plans.left_out.values().sum();
+            assert_eq!(left_out + plans.rows(), plain.rows.len() as u64);
+        }
+    }
+
     #[test]
     fn a_plan_made_ahead_is_the_same_plan() {
         let mut random = Random::new(7);
         for _ in 0..500 {
             let groups = groups(&mut random);
             let order = sort(&groups).unwrap();
-            let mut plain = Plan::of(&groups).unwrap();
-            let mut ahead = Plan::with(&groups, Some(order)).unwrap();
+            let (mut plain, mut ahead) = (whole(&groups, None), whole(&groups, Some(&order)));
             assert_eq!(ahead.spans, plain.spans);
             // Maps print in any order.
             (plain.spans, ahead.spans) = (HashMap::new(), HashMap::new());
@@ -350,7 +503,7 @@ mod tests {
                 records: vec![good.clone(), bytes],
             };
             assert!(sort(std::slice::from_ref(&group)).is_none());
-            assert_eq!(Plan::of(&[group]).unwrap().damaged.len(), 1);
+            assert_eq!(whole(&[group], None).damaged.len(), 1);
         }
     }
 }

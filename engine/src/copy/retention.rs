@@ -21,7 +21,8 @@ const DELETE_ROWS: i64 = 10_000;
 /// A round gives up after this many portions and goes on in the next: a bound, not a goal.
 const DELETE_PORTIONS_MAX: usize = 1_000;
 
-const ENSURE: &str = "SELECT fiber_ensure_partitions($1, $2)";
+const ENSURE_PARTITIONS: &str = "SELECT fiber_ensure_partitions($1, $2)";
+const ENSURE_CHUNKS: &str = "SELECT fiber_ensure_chunks($1, $2)";
 const DROP_RAW: &str = "SELECT fiber_drop_raw_before($1)";
 
 macro_rules! delete_from {
@@ -91,7 +92,7 @@ async fn round(database: &tokio_postgres::Config, edition: Edition) -> Result<()
         .batch("configure maintenance", "SET lock_timeout = '5s'")
         .await?;
     let now = UnixMicros::now();
-    ensure_partitions(&mut session, None).await?;
+    ensure_ahead(&mut session).await?;
     session
         .query("drop old samples", DROP_RAW, &[&ago(now, RAW_RETENTION_S)])
         .await?;
@@ -112,18 +113,31 @@ async fn round(database: &tokio_postgres::Config, edition: Edition) -> Result<()
     Ok(())
 }
 
-/// The partitions of the accepted span, or of a given one. Nothing to do for a hypertable.
-pub(super) async fn ensure_partitions(
-    session: &mut Session,
-    span: Option<(UnixMicros, UnixMicros)>,
-) -> Result<(), Error> {
+/// The partitions of all samples that are accepted, or the chunks from now on: a hypertable makes those of late
+/// samples by itself.
+pub(super) async fn ensure_ahead(session: &mut Session) -> Result<(), Error> {
     let now = UnixMicros::now();
-    let (from, to) = match span {
-        Some((from, to)) => (PgInstant(from), PgInstant(to)),
-        None => (ago(now, PARTITIONS_BACK_S), ago(now, -PARTITIONS_AHEAD_S)),
-    };
+    let (back, ahead) = (ago(now, PARTITIONS_BACK_S), ago(now, -PARTITIONS_AHEAD_S));
     session
-        .query("make partitions", ENSURE, &[&from, &to])
+        .query("make partitions", ENSURE_PARTITIONS, &[&back, &ahead])
+        .await?;
+    session
+        .query("make chunks", ENSURE_CHUNKS, &[&PgInstant(now), &ahead])
+        .await?;
+    Ok(())
+}
+
+/// The partitions or chunks of a span.
+pub(super) async fn ensure_span(
+    session: &mut Session,
+    (from, to): (UnixMicros, UnixMicros),
+) -> Result<(), Error> {
+    let span = (PgInstant(from), PgInstant(to));
+    session
+        .query("make partitions", ENSURE_PARTITIONS, &[&span.0, &span.1])
+        .await?;
+    session
+        .query("make chunks", ENSURE_CHUNKS, &[&span.0, &span.1])
         .await?;
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes the lock that makes this session the only writer of a journal.
+    /// Takes the lock that makes this session, and those that join it, the only writers of a journal.
     ///
     /// An abandoned session of this process may still hold it: those are ended by name. That of a
     /// process that died ends when the server sees its socket closed; that of one that lives is
@@ -89,12 +89,17 @@ impl Session {
         journal: JournalId,
         name: &str,
     ) -> Result<(), Error> {
-        let key = xxhash_rust::xxh3::xxh3_64(journal.0.as_bytes()).cast_signed();
+        const SHARE: &str = "SELECT pg_advisory_lock_shared($1)";
+        const UNLOCK: &str = "SELECT pg_advisory_unlock($1)";
+        let key = lock_key(journal);
         let started = tokio::time::Instant::now();
         loop {
             const LOCK: &str = "SELECT pg_try_advisory_lock($1)";
             let rows = self.query("lock the journal", LOCK, &[&key]).await?;
             if rows.first().is_some_and(|row| row.get(0)) {
+                // Others may join now, and nobody else can take it while one of them lives.
+                self.query("share the journal", SHARE, &[&key]).await?;
+                self.query("share the journal", UNLOCK, &[&key]).await?;
                 return Ok(());
             }
             self.query(
@@ -109,6 +114,17 @@ impl Session {
             }
             tokio::time::sleep(LOCK_POLL).await;
         }
+    }
+
+    /// Joins the session that locked the journal.
+    pub(crate) async fn share_journal(&mut self, journal: JournalId) -> Result<(), Error> {
+        const LOCK: &str = "SELECT pg_try_advisory_lock_shared($1)";
+        let key = lock_key(journal);
+        let rows = self.query("join the journal", LOCK, &[&key]).await?;
+        let is_shared = rows.first().is_some_and(|row| row.get(0));
+        is_shared
+            .then_some(())
+            .ok_or(Error::Locked { journal: journal.0 })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -187,6 +203,10 @@ impl Session {
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
+}
+
+fn lock_key(journal: JournalId) -> i64 {
+    xxhash_rust::xxh3::xxh3_64(journal.0.as_bytes()).cast_signed()
 }
 
 async fn bounded<T>(

@@ -11,6 +11,9 @@ pub trait Groups: Send {
     /// The oldest group that may still be read.
     fn oldest_available(&self) -> GroupSeq;
 
+    /// The newest group that is there.
+    fn durable(&self) -> GroupSeq;
+
     /// The next group is `seq.next()`, or the first after it where sequences were lost.
     fn seek_after(&mut self, seq: GroupSeq);
 
@@ -30,6 +33,10 @@ impl Groups for Feed {
 
     fn oldest_available(&self) -> GroupSeq {
         Self::oldest_available(self)
+    }
+
+    fn durable(&self) -> GroupSeq {
+        Self::durable(self)
     }
 
     fn seek_after(&mut self, seq: GroupSeq) {

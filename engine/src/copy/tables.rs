@@ -9,6 +9,7 @@ use super::names::{Names, Registered};
 use super::plan::{Plan, PlanRow};
 use super::retention;
 use super::session::Session;
+use super::shard::{Positions, Shard};
 use crate::model::{GroupSeq, JournalId, SeriesKey};
 use crate::publish::rollup::BucketStore;
 use crate::schema::{self, Edition};
@@ -27,22 +28,35 @@ const NEWEST: &str = "SELECT k.series_key, newest.\"time\"
         ORDER BY m.\"time\" DESC LIMIT 1
     ) AS newest";
 
-const POSITION: &str = "SELECT last_seq FROM commit_ledger
-    WHERE journal_id = $1 ORDER BY first_seq DESC LIMIT 1";
+const POSITIONS: &str = "SELECT slots, max(last_seq) FROM commit_ledger
+    WHERE journal_id = $1 GROUP BY slots";
 
 const LOG_POSITIONS: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8,
     (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::int8";
+
+/// The first session waits for the others before it commits, and one of another engine may wait for that:
+/// a circle that the server cannot see. One of the others waits for a lock in each such circle, so these give up early.
+const JOINED: &str = "SET lock_timeout = '2s'";
 
 /// Makes sessions.
 pub(super) trait Database: Send {
     type Tables: Tables;
 
-    /// The only session that writes this journal, with everything there that a transaction needs.
+    /// The first session that writes this journal, with everything there that a transaction needs. No
+    /// other one is left, so nothing that was begun is still under way.
     fn open(
         &mut self,
         journal: JournalId,
         name: &str,
     ) -> impl Future<Output = Result<(Self::Tables, Edition), Error>> + Send;
+
+    /// Another session beside the first. Ask the first for something afterwards: if it answers, it
+    /// was still the first when this one joined.
+    fn join(
+        &mut self,
+        journal: JournalId,
+        name: &str,
+    ) -> impl Future<Output = Result<Self::Tables, Error>> + Send;
 
     /// The next session looks at the schema first.
     fn doubt_schema(&mut self);
@@ -110,18 +124,27 @@ pub(super) trait Tables: BucketStore + Send {
         set_aside: &[SetAside<'_>],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// The newest group that is accounted for.
-    fn position(
+    /// Up to where everything is accounted for.
+    fn positions(
         &mut self,
         journal: JournalId,
-    ) -> impl Future<Output = Result<Option<GroupSeq>, Error>> + Send;
+    ) -> impl Future<Output = Result<Positions, Error>> + Send;
+
+    /// The account of a transaction whose answer was lost.
+    fn totals(
+        &mut self,
+        journal: JournalId,
+        shard: Shard,
+        last: GroupSeq,
+    ) -> impl Future<Output = Result<Option<Totals>, Error>> + Send;
 
     /// Ends of the server's log: written, and safe from a crash.
     fn log_positions(&mut self) -> impl Future<Output = Result<Option<(i64, i64)>, Error>> + Send;
 
-    fn ensure_partitions(
+    /// What rows of the span go into, in a transaction of its own.
+    fn ensure_span(
         &mut self,
-        span: Option<(UnixMicros, UnixMicros)>,
+        span: (UnixMicros, UnixMicros),
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     fn prune(
@@ -161,8 +184,18 @@ impl Database for Postgres {
         session
             .batch("make the staging table", MAKE_STAGING)
             .await?;
-        retention::ensure_partitions(&mut session, None).await?;
+        retention::ensure_ahead(&mut session).await?;
         Ok((session, edition))
+    }
+
+    async fn join(&mut self, journal: JournalId, name: &str) -> Result<Session, Error> {
+        let mut session = Session::open(&self.config, name).await?;
+        session.share_journal(journal).await?;
+        session.batch("configure a writer", JOINED).await?;
+        session
+            .batch("make the staging table", MAKE_STAGING)
+            .await?;
+        Ok(session)
     }
 
     fn doubt_schema(&mut self) {
@@ -234,12 +267,25 @@ impl Tables for Session {
         ledger::write(self, journal, plan, totals, set_aside).await
     }
 
-    async fn position(&mut self, journal: JournalId) -> Result<Option<GroupSeq>, Error> {
+    async fn positions(&mut self, journal: JournalId) -> Result<Positions, Error> {
         let rows = self
-            .query("read the position", POSITION, &[&journal.0])
+            .query("read the positions", POSITIONS, &[&journal.0])
             .await?;
-        let position = rows.first().map(|row| row.get::<_, i64>(0));
-        Ok(position.map(|last| GroupSeq(last.cast_unsigned())))
+        let mut positions = Positions::default();
+        for row in rows {
+            let last = GroupSeq(row.get::<_, i64>(1).cast_unsigned());
+            positions.advance(Shard::of_column(row.get(0)), last);
+        }
+        Ok(positions)
+    }
+
+    async fn totals(
+        &mut self,
+        journal: JournalId,
+        shard: Shard,
+        last: GroupSeq,
+    ) -> Result<Option<Totals>, Error> {
+        ledger::read_totals(self, journal, shard, last).await
     }
 
     async fn log_positions(&mut self) -> Result<Option<(i64, i64)>, Error> {
@@ -249,11 +295,8 @@ impl Tables for Session {
         Ok(rows.first().map(|row| (row.get(0), row.get(1))))
     }
 
-    async fn ensure_partitions(
-        &mut self,
-        span: Option<(UnixMicros, UnixMicros)>,
-    ) -> Result<(), Error> {
-        retention::ensure_partitions(self, span).await
+    async fn ensure_span(&mut self, span: (UnixMicros, UnixMicros)) -> Result<(), Error> {
+        retention::ensure_span(self, span).await
     }
 
     async fn prune(&mut self, journal: JournalId, position: GroupSeq) -> Result<(), Error> {

@@ -10,9 +10,10 @@ use crate::failpoint::{self, Point};
 use crate::model::{JournalId, NodeKey, SeriesKey};
 use crate::planted::planted;
 use crate::publish::notify::NodeRegistration;
-use crate::publish::rollup::{Rollups, Stored};
+use crate::publish::rollup::{Marker, Rollups, Stored};
 use fiber_contract::UnixMicros;
 use std::collections::HashMap;
+use tokio::sync::watch;
 
 /// How much of what is remembered may be believed, and of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) enum Care {
 
 /// What the writer remembers of the database. It is ahead of it while a transaction is open, so any
 /// failure drops it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
     names: Names,
     newest: NewestStored,
@@ -35,6 +36,15 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Of one of so many writers, which share what there is room for.
+    pub(super) fn of_one(writers: usize) -> Self {
+        Self {
+            names: Names::of_one(writers),
+            newest: NewestStored::of_one(writers),
+            rollups: Rollups::of_one(writers),
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.names.forget();
         self.newest.forget();
@@ -51,7 +61,36 @@ pub(super) struct Done {
     pub registered: HashMap<NodeKey, Box<NodeRegistration>>,
 }
 
-/// Writes a plan and commits it. After an error the transaction may be open, and whether it
+/// The plan that closes a batch commits after all others of it.
+#[derive(Debug)]
+pub(super) struct Turn {
+    left: watch::Sender<usize>,
+}
+
+impl Turn {
+    pub(super) fn of(plans: usize) -> Self {
+        Self {
+            left: watch::channel(plans).0,
+        }
+    }
+
+    async fn wait(&self, plan: &Plan<'_>) {
+        if plan.closes && !planted("batch-closed-first") {
+            let mut left = self.left.subscribe();
+            // An error means that the sender is gone, and `self` holds it.
+            left.wait_for(|left| *left == 1)
+                .await
+                .map(drop)
+                .unwrap_or_default();
+        }
+    }
+
+    fn pass(&self) {
+        self.left.send_modify(|left| *left -= 1);
+    }
+}
+
+/// Writes a plan and commits it when it is its turn. After an error the transaction may be open, and whether it
 /// committed may be unknown: roll back or drop the session, and forget the memory.
 pub(super) async fn write<'g>(
     session: &mut impl Tables,
@@ -59,6 +98,7 @@ pub(super) async fn write<'g>(
     journal: JournalId,
     plan: &mut Plan<'g>,
     care: Care,
+    turn: &Turn,
 ) -> Result<Done, Error> {
     let isolate = care == Care::Isolate;
     session.batch("begin", "BEGIN").await?;
@@ -89,9 +129,13 @@ pub(super) async fn write<'g>(
     }
 
     failpoint::pass(Point::RowsCopied);
+    let marker = Marker {
+        journal,
+        writer: plan.shard.number(),
+    };
     memory
         .rollups
-        .write(session, journal, stored_rows(plan, &memory.newest, care))
+        .write(session, marker, stored_rows(plan, &memory.newest, care))
         .await?;
     failpoint::pass(Point::RolledUp);
     note_seen(plan, &mut memory.names);
@@ -103,11 +147,13 @@ pub(super) async fn write<'g>(
     }
     session.account(journal, plan, totals, &set_aside).await?;
     failpoint::pass(Point::Accounted);
+    turn.wait(plan).await;
     let committed = session.batch("commit", "COMMIT").await;
     if !planted("lost-answer-taken-for-yes") {
         committed?;
     }
     failpoint::pass(Point::Committed);
+    turn.pass();
     for run in plan.rows.chunk_by(same_series) {
         if let Some(row) = run.iter().rev().find(|row| row.fate == Fate::Stored) {
             memory.newest.advance(row.series_key, row.time());

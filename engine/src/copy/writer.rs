@@ -1,24 +1,26 @@
-//! The loop: a session, its transactions, and what is told afterwards.
+//! The loop: sessions, and the batches that they commit.
 
 use super::ahead::{Ahead, Batch};
 use super::batch_size::BatchSize;
+use super::commit::Committer;
+use super::crew::{Crew, Load};
 use super::error::{Error, Remedy};
 use super::flushed::Unflushed;
-use super::plan::{Fate, Plan};
 use super::progress::{CommitWatch, CopyStatus};
 use super::retry::Backoff;
+use super::settlement::Settlement;
+use super::shard::{Positions, Shard};
 use super::source::Groups;
 use super::tables::{Database, Postgres, Tables};
-use super::transaction::{self, Care, Done, Memory};
 use crate::failpoint::{self, Point};
-use crate::journal::Group;
+use crate::journal::{Group, OpenError};
 use crate::limits::{COMMIT_LINGER, COMMIT_LINGER_QUIET};
-use crate::model::{GroupSeq, JournalId, NodeKey, clock};
+use crate::model::{GroupSeq, JournalId};
 use crate::planted::planted;
-use crate::publish::notify::{Committed, CommittedSender, NodeSamples};
+use crate::publish::notify::CommittedSender;
 use crate::shutdown::Shutdown;
-use crate::telemetry::metrics::{Metrics, Settled};
-use std::collections::HashMap;
+use crate::telemetry::metrics::Metrics;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,8 +31,6 @@ const FEW_ROWS: usize = 20_000;
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// What is durable stays durable: ending before it is committed only delays it.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// Attempts at one transaction within a session; each has its own remedy, so few are needed.
-const ATTEMPTS_MAX: u32 = 8;
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// What the writer works with.
@@ -41,6 +41,8 @@ pub struct Context {
     pub watch: CommitWatch,
     /// What was durable at start: its samples were received by the run before.
     pub replay_through: GroupSeq,
+    /// How many sessions write: one at least, and not more than the largest number.
+    pub writers: RangeInclusive<usize>,
 }
 
 /// Writes until shutdown. The only writer of its journal.
@@ -73,6 +75,7 @@ pub(super) async fn run_with(
             xxhash_rust::xxh3::xxh3_64(uuid::Uuid::new_v4().as_bytes()) >> 32
         ),
         journal: feed.journal_id(),
+        settlement: Settlement::new(ctx.replay_through),
         ctx,
         feed,
         committed,
@@ -98,15 +101,7 @@ struct Writer<F, D> {
     /// Set when shutdown was asked for.
     drain_until: Option<Instant>,
     size: BatchSize,
-}
-
-/// What a commit needs of the writer, beside the feed.
-#[derive(Clone, Copy)]
-struct Committer<'w> {
-    ctx: &'w Context,
-    journal: JournalId,
-    committed: &'w CommittedSender,
-    metrics: &'w Metrics,
+    settlement: Settlement,
 }
 
 /// Ends the maintenance task with the session it belongs to.
@@ -151,21 +146,22 @@ impl<F: Groups, D: Database> Writer<F, D> {
 
     /// One session, from its first statement to shutdown (`Ok`) or failure.
     async fn session(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
-        let (mut session, edition) = self.database.open(self.journal, &self.session_name).await?;
-        let mut position = self.start_position(&mut session).await?;
+        let (first, edition) = self.database.open(self.journal, &self.session_name).await?;
+        let mut crew = Crew::of(first, self.ctx.writers.clone());
+        let mut positions = self.start_positions(crew.first()).await?;
+        let mut position = positions.oldest();
         self.feed.seek_after(position);
         self.ctx.watch.tell(position);
         self.ctx.status.connected(edition);
         self.metrics.copy.connected.set(1);
         let _maintenance = self.database.maintain(edition).map(Maintenance);
 
-        let mut memory = Memory::default();
         let mut unflushed = Unflushed::default();
-        self.release(unflushed.poll(&mut session, Some(position)).await?);
+        self.release(unflushed.poll(crew.first(), Some(position)).await?);
         let mut pruned_at = Instant::now();
         let mut ahead = Ahead::default();
         loop {
-            let gathered = self.gather(&mut session, &mut unflushed, position, &mut ahead);
+            let gathered = self.gather(crew.first(), &mut unflushed, position, &mut ahead);
             let Some(batch) = gathered.await? else {
                 return Ok(());
             };
@@ -174,14 +170,24 @@ impl<F: Groups, D: Database> Writer<F, D> {
                     .watch
                     .tell(batch.groups[batch.groups.len() - 1].seq);
             }
+            crew.fit(
+                load_of(&batch),
+                &mut self.database,
+                self.journal,
+                &self.session_name,
+            )
+            .await?;
+            self.metrics.copy.writers.set(crew.width() as i64);
             let (rows, began) = (batch.rows, Instant::now());
             let committer = Committer {
-                ctx: &self.ctx,
                 journal: self.journal,
+                status: &self.ctx.status,
+                watch: &self.ctx.watch,
                 committed: &self.committed,
-                metrics: &self.metrics,
+                copy: &self.metrics.copy,
+                settlement: &mut self.settlement,
             };
-            let committing = committer.commit(&mut session, &mut memory, batch);
+            let committing = committer.commit(&mut crew, &mut positions, batch);
             position = ahead
                 .during(committing, &mut self.feed, self.size.rows_max)
                 .await?;
@@ -194,22 +200,38 @@ impl<F: Groups, D: Database> Writer<F, D> {
             }
             backoff.succeeded();
             failpoint::pass(Point::Told);
-            self.release(unflushed.poll(&mut session, Some(position)).await?);
+            self.release(unflushed.poll(crew.first(), Some(position)).await?);
             failpoint::pass(Point::Released);
             if pruned_at.elapsed() >= PRUNE_INTERVAL {
                 pruned_at = Instant::now();
-                session.prune(self.journal, position).await?;
+                crew.first().prune(self.journal, position).await?;
             }
         }
     }
 
-    /// After which group to go on: the newest that the database holds.
-    async fn start_position(&self, session: &mut D::Tables) -> Result<GroupSeq, Error> {
-        let mut position = session.position(self.journal).await?;
+    /// After which groups to go on: the newest that the database holds, slot by slot.
+    async fn start_positions(&mut self, session: &mut D::Tables) -> Result<Positions, Error> {
+        let mut positions = session.positions(self.journal).await?;
+        let copy = &self.metrics.copy;
+        self.settlement
+            .catch_up(session, self.journal, &positions, copy)
+            .await?;
+        let told = self.settlement.told().0;
+        copy.committed_seq
+            .add(told.saturating_sub(copy.committed_seq.get()));
         if planted("position-from-memory") && self.ctx.watch.committed() > GroupSeq::ZERO {
-            position = Some(self.ctx.watch.committed());
+            positions = Positions::default();
+            positions.advance(Shard::ALL, self.ctx.watch.committed());
         }
-        let position = position.unwrap_or(GroupSeq::ZERO);
+        if planted("position-of-the-fastest") {
+            positions.advance(Shard::ALL, positions.newest());
+        }
+        let (position, durable) = (positions.oldest(), self.feed.durable());
+        if positions.newest() > durable && position <= durable {
+            // Part of a batch that this journal does not know: new groups would be taken for it.
+            let asked = positions.newest();
+            return Err(OpenError::Behind { asked, durable }.into());
+        }
         let oldest = self.feed.oldest_available();
         if oldest > position.next() {
             // A new or restored database behind a journal that was freed for the one before. What
@@ -218,9 +240,9 @@ impl<F: Groups, D: Database> Writer<F, D> {
                 %position, %oldest,
                 "the database lacks groups that the journal no longer has; going on without them"
             );
-            return Ok(GroupSeq(oldest.0 - 1));
+            positions.advance(Shard::ALL, GroupSeq(oldest.0 - 1));
         }
-        Ok(position)
+        Ok(positions)
     }
 
     fn release(&self, through: Option<GroupSeq>) {
@@ -333,94 +355,13 @@ impl<F: Groups, D: Database> Writer<F, D> {
     }
 }
 
-impl Committer<'_> {
-    /// Writes groups until they are committed, with what remedies there are within a session.
-    async fn commit(
-        self,
-        session: &mut impl Tables,
-        memory: &mut Memory,
-        batch: Batch,
-    ) -> Result<GroupSeq, Error> {
-        let (groups, order) = (&batch.groups[..], batch.order);
-        let mut plan = Plan::with(groups, order).expect("gather gives at least one group");
-        let mut care = Care::Trusting;
-        for attempt in 1.. {
-            let written = transaction::write(session, memory, self.journal, &mut plan, care).await;
-            let error = match written {
-                Ok(done) => {
-                    self.tell(&plan, groups, done).await;
-                    break;
-                }
-                Err(error) => error,
-            };
-            memory.forget();
-            if attempt >= ATTEMPTS_MAX || session.is_closed() {
-                return Err(error);
-            }
-            self.metrics.copy.retries.add(1);
-            match error.remedy() {
-                Remedy::NewSession | Remedy::Migrate => return Err(error),
-                Remedy::TrustNothing if care == Care::Trusting => care = Care::TrustNothing,
-                Remedy::TrustNothing => {}
-                Remedy::Isolate if care == Care::Isolate => return Err(error),
-                Remedy::Isolate => care = Care::Isolate,
-                Remedy::MakePartitions => {}
-            }
-            tracing::info!(%error, ?care, attempt, "a transaction starts over");
-            session.batch("roll back", "ROLLBACK").await?;
-            if error.remedy() == Remedy::MakePartitions {
-                session.ensure_partitions(plan.span()).await?;
-            }
-            if !planted("fates-kept-for-retry") {
-                plan.undecide();
-            }
-        }
-        Ok(plan.last_seq)
-    }
-
-    /// Samples that this process did not receive, or settled once before: those of the run before,
-    /// and those whose confirmed commit the server lost in a crash.
-    fn replayed(self, groups: &[Group]) -> u64 {
-        if planted("replayed-not-counted") {
-            return 0;
-        }
-        let settled = GroupSeq(self.metrics.copy.committed_seq.get());
-        let through = settled.max(self.ctx.replay_through);
-        let again = groups.iter().filter(|group| group.seq <= through);
-        again.map(|group| u64::from(group.samples)).sum()
-    }
-
-    /// Counters, waiters and readers, after a confirmed COMMIT.
-    async fn tell(self, plan: &Plan<'_>, groups: &[Group], done: Done) {
-        let copy = &self.metrics.copy;
-        copy.settle(Settled {
-            samples: groups.iter().map(|group| u64::from(group.samples)).sum(),
-            replayed: self.replayed(groups),
-            stored: done.totals.stored,
-            duplicate: done.totals.duplicate,
-            quarantined: done.totals.quarantined,
-        });
-        copy.exact_path_rows.add(done.exact_path_rows);
-        copy.committed_seq
-            .add(plan.last_seq.0.saturating_sub(copy.committed_seq.get()));
-        if done.totals.quarantined > 0 {
-            tracing::error!(
-                rows = done.totals.quarantined,
-                "samples were set aside in quarantine"
-            );
-        }
-        self.ctx.status.committed(plan.last_seq);
-        self.ctx.watch.tell(plan.last_seq);
-        let told = Committed {
-            at: clock::now(),
-            stored: done.totals.stored,
-            duplicate: done.totals.duplicate,
-            quarantined: done.totals.quarantined,
-            nodes: node_samples(plan, done),
-        };
-        if self.committed.send(told).await.is_err() {
-            tracing::debug!("nobody listens to commits");
-        }
+fn load_of(batch: &Batch) -> Load {
+    if batch.was_ahead() {
+        Load::Pressing
+    } else if batch.rows < FEW_ROWS {
+        Load::Little
+    } else {
+        Load::Some
     }
 }
 
@@ -441,31 +382,4 @@ fn check_order(position: GroupSeq, groups: &[Group]) -> Result<(), Error> {
         before = group.seq;
     }
     Ok(())
-}
-
-fn node_samples(plan: &Plan<'_>, mut done: Done) -> Vec<NodeSamples> {
-    let mut nodes: HashMap<NodeKey, NodeSamples> = HashMap::new();
-    for run in plan.rows.chunk_by(|a, b| a.series_key == b.series_key) {
-        let stored = run
-            .iter()
-            .filter(|row| row.fate == Fate::Stored)
-            .map(|row| row.sample);
-        let mut stored = stored.peekable();
-        if stored.peek().is_none() {
-            continue;
-        }
-        let node_key = run[0].node_key;
-        let node = nodes.entry(node_key).or_insert_with(|| NodeSamples {
-            node_key,
-            registered: done.registered.remove(&node_key),
-            samples: Vec::new(),
-        });
-        node.samples.extend(stored);
-    }
-    let mut nodes: Vec<NodeSamples> = nodes.into_values().collect();
-    for node in &mut nodes {
-        // One run is in order already, and the sort of what is sorted costs one walk.
-        node.samples.sort_by_key(|sample| sample.time);
-    }
-    nodes
 }

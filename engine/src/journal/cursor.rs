@@ -91,6 +91,10 @@ impl Feed {
             .map_or(GroupSeq::ZERO, |oldest| oldest.first_seq)
     }
 
+    pub fn durable(&self) -> GroupSeq {
+        self.shared.stats.durable_seq()
+    }
+
     /// Continue after `seq`: the next group is `seq.next()`, or the first after it when sequences
     /// were lost. A group that is gone, or that never was, is an error of `next`.
     pub fn seek_after(&mut self, seq: GroupSeq) {

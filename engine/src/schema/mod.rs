@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = migrations![
     11 "V0011__node_edits.sql",
     12 "V0012__rollup_marks.sql",
     13 "V0013__ledger_hours.sql",
+    14 "V0014__writers.sql",
 ];
 
 const NO_TRANSACTION: &str = "-- no transaction";

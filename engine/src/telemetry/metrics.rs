@@ -163,6 +163,8 @@ pub struct CopyCounters {
     pub commit: Histogram,
     /// How many rows a transaction may have at this moment.
     pub rows_max: Gauge,
+    /// How many sessions write.
+    pub writers: Gauge,
     /// 1 while the writer has a database session.
     pub connected: Gauge,
     /// Samples of the groups whose commit was confirmed, as the journal counted them when it sealed

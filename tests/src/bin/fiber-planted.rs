@@ -98,6 +98,22 @@ const BUGS: &[(&str, &str)] = &[
         "a new session goes on where this process was, not where the database is",
     ),
     (
+        "position-of-the-fastest",
+        "a new session goes on where the fastest of several writers was",
+    ),
+    (
+        "written-shard-written-again",
+        "a batch that one of its writers committed is written again whole",
+    ),
+    (
+        "batch-closed-first",
+        "the writer of the receipts commits before the others",
+    ),
+    (
+        "lost-answer-not-settled",
+        "what a COMMIT without an answer stored stays in flight",
+    ),
+    (
         "fates-kept-for-retry",
         "rows of a rolled back transaction stay stored",
     ),

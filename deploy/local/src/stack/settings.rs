@@ -144,6 +144,8 @@ impl Settings {
         // Named so that a change of one restarts the engine; inherited otherwise.
         for name in [
             "FIBER_CORES",
+            "FIBER_WRITERS",
+            "FIBER_WRITERS_MIN",
             "FIBER_DRIVER",
             "FIBER_ROLE",
             "FIBER_JOURNAL_BYTES_MAX",

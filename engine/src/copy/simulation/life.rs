@@ -14,6 +14,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 use crate::testing::disk::FakeDisk;
 use crate::testing::random::Random;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -59,7 +60,12 @@ const UNLIMITED: RateLimit = RateLimit {
 
 impl Life {
     /// `None` when a planned fault hit the start.
-    pub(super) async fn start(disk: &FakeDisk, model: &Model, oracle: &mut Oracle) -> Option<Self> {
+    pub(super) async fn start(
+        disk: &FakeDisk,
+        model: &Model,
+        oracle: &mut Oracle,
+        writers: RangeInclusive<usize>,
+    ) -> Option<Self> {
         let rig = match Rig::open(disk, OnDamage::Refuse) {
             Ok(rig) => rig,
             Err(error) => {
@@ -93,6 +99,7 @@ impl Life {
             status: Arc::new(CopyStatus::new()),
             watch,
             replay_through: durable,
+            writers,
         };
         let (committed, mut told) = mpsc::channel(4);
         let reader = tokio::spawn(async move { while told.recv().await.is_some() {} });

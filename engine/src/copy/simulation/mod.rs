@@ -45,7 +45,7 @@ async fn schedule(seed: u64) {
             let fault = world.any_fault();
             world.disk.fail_call(world.random.below(60) as u64, fault);
         }
-        if let Some(life) = Life::start(&world.disk, &world.model, &mut world.oracle).await {
+        if let Some(life) = world.start().await {
             world.live(life).await;
         }
         world.disk.set_full(false);
@@ -61,6 +61,13 @@ async fn schedule(seed: u64) {
 impl World {
     fn any_fault(&mut self) -> Fault {
         [Fault::Io, Fault::NoSpace, Fault::Short][self.random.below(3)]
+    }
+
+    /// Each engine with another number of writers, which come soon or never: no load here presses.
+    async fn start(&mut self) -> Option<Life> {
+        let least = 1 + self.random.below(3);
+        let most = least + self.random.below(2);
+        Life::start(&self.disk, &self.model, &mut self.oracle, least..=most).await
     }
 
     async fn live(&mut self, mut life: Life) {
@@ -101,11 +108,16 @@ impl World {
         life.end(self.random.one_in(4)).await;
     }
 
-    /// Nothing goes wrong any more: all that is durable must come to be accounted for.
+    /// The last engine has a database that fails for a while. Then nothing goes wrong any more: all
+    /// that is durable must come to be accounted for, in the tables and by the engine's counters.
     async fn heal(mut self) {
+        let mut life = self.start().await.expect("nothing stands in the way");
+        for _ in 0..self.random.below(12) {
+            life.push(&mut self.random, &mut self.oracle).await;
+            let pause_ms = self.random.below(400) as u64;
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
         self.model.heal();
-        let start = Life::start(&self.disk, &self.model, &mut self.oracle);
-        let life = start.await.expect("nothing stands in the way");
         life.drain(self.oracle.last_group()).await;
         self.oracle.judge(&self.model.content());
         assert_eq!(self.model.wrong_guesses(), 0, "rows taken for new");

@@ -7,10 +7,13 @@ use crate::copy::exact::Answer;
 use crate::copy::ledger::{SetAside, Totals};
 use crate::copy::names::{Names, Refusal, Registered};
 use crate::copy::plan::{Fate, Plan, PlanRow};
+use crate::copy::shard::{Positions, Shard};
 use crate::copy::tables::{Database, Tables};
 use crate::model::{GroupSeq, JournalId, NodeKey, SeriesKey};
 use crate::publish::notify::StoredSample;
-use crate::publish::rollup::{Bucket, BucketKey, BucketStore, Columns, FreshRows, LEVELS, Level};
+use crate::publish::rollup::{
+    Bucket, BucketKey, BucketStore, Columns, FreshRows, LEVELS, Level, Marker,
+};
 use crate::schema::Edition;
 use crate::testing::random::Random;
 use fiber_contract::UnixMicros;
@@ -38,6 +41,7 @@ pub(super) struct Content {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
+    pub(super) shard: Shard,
     pub(super) first: GroupSeq,
     pub(super) last: GroupSeq,
     pub(super) totals: Totals,
@@ -65,7 +69,7 @@ struct Server {
     down: bool,
     /// Calls go wrong by chance.
     shaky: bool,
-    /// The newest; what an older one has open is gone.
+    /// Of the newest sessions; what older ones have open is gone.
     session: u64,
     /// Commits that took a row to be new which was there.
     wrong_guesses: u64,
@@ -182,10 +186,15 @@ impl Model {
 }
 
 pub(super) fn position_of(content: &Content) -> GroupSeq {
-    content
-        .accounts
-        .last()
-        .map_or(GroupSeq::ZERO, |account| account.last)
+    positions_of(content).oldest()
+}
+
+fn positions_of(content: &Content) -> Positions {
+    let mut positions = Positions::default();
+    for account in &content.accounts {
+        positions.advance(account.shard, account.last);
+    }
+    positions
 }
 
 impl Database for Model {
@@ -198,15 +207,14 @@ impl Database for Model {
             return Err(deadline("connect to the model"));
         }
         server.session += 1;
-        let session = ModelSession {
-            model: self.clone(),
-            session: server.session,
-            transaction: None,
-            marked: BTreeSet::new(),
-            began_at: 0,
-            closed: false,
-        };
-        Ok((session, Edition::Community))
+        Ok((self.session(server.session), Edition::Community))
+    }
+
+    async fn join(&mut self, _: JournalId, _: &str) -> Result<ModelSession, Error> {
+        let session = self.lock().session;
+        let mut session = self.session(session);
+        session.call("join the model").await?;
+        Ok(session)
     }
 
     fn doubt_schema(&mut self) {}
@@ -216,11 +224,33 @@ impl Database for Model {
     }
 }
 
+impl Model {
+    fn session(&self, session: u64) -> ModelSession {
+        ModelSession {
+            model: self.clone(),
+            session,
+            transaction: None,
+            marked: BTreeSet::new(),
+            began_at: 0,
+            closed: false,
+        }
+    }
+}
+
+/// What a transaction sees, and what it adds.
+#[derive(Debug, Default)]
+struct Transaction {
+    sees: Content,
+    adds: Content,
+    /// It writes the receipts of the groups up to here.
+    closes: GroupSeq,
+}
+
 #[derive(Debug)]
 pub(super) struct ModelSession {
     model: Model,
     session: u64,
-    transaction: Option<Content>,
+    transaction: Option<Transaction>,
     /// Minutes of the rollups that the transaction said it writes.
     marked: BTreeSet<UnixMicros>,
     /// `Server::foreign_writes` when the transaction began.
@@ -253,22 +283,34 @@ impl ModelSession {
         Ok(())
     }
 
-    fn open_transaction(&mut self) -> &mut Content {
+    fn open_transaction(&mut self) -> &mut Transaction {
         self.transaction.as_mut().expect("a transaction is open")
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        let content = self.transaction.take().expect("a transaction is open");
+        let Transaction { adds, closes, .. } = self.transaction.take().expect("one is open");
         let mut server = self.model.lock();
+        if server.foreign_writes > self.began_at {
+            // As a unique violation would say it.
+            return Err(Error::Simulated(Remedy::TrustNothing));
+        }
+        let mut content = server.content.clone();
+        let twice = adds.rows.keys().find(|row| content.rows.contains_key(row));
+        assert_eq!(twice, None, "two writers wrote the same row");
+        content.rows.extend(adds.rows);
+        content.series.extend(adds.series);
+        content.buckets.extend(adds.buckets);
+        content.accounts.extend(adds.accounts);
+        content.refused.extend(adds.refused);
+        assert!(
+            closes <= position_of(&content),
+            "the receipts come before their samples"
+        );
         let unnamed = content
             .rows
             .keys()
             .find(|(series, _)| !content.series.contains(series));
         assert_eq!(unnamed, None, "a row refers to a series that is not there");
-        if server.foreign_writes > self.began_at {
-            // As a unique violation would say it.
-            return Err(Error::Simulated(Remedy::TrustNothing));
-        }
         // The answer may be lost on the way, and the request as well.
         let fate = if server.shaky {
             server.random.below(16)
@@ -291,10 +333,11 @@ impl ModelSession {
     }
 
     fn insert(&mut self, row: &PlanRow<'_>) -> bool {
-        let rows = &mut self.open_transaction().rows;
-        let is_new = !rows.contains_key(&row.identity());
+        let Transaction { sees, adds, .. } = self.open_transaction();
+        let is_new =
+            !sees.rows.contains_key(&row.identity()) && !adds.rows.contains_key(&row.identity());
         if is_new {
-            rows.insert(row.identity(), row.sample);
+            adds.rows.insert(row.identity(), row.sample);
         }
         is_new
     }
@@ -311,7 +354,10 @@ impl Tables for ModelSession {
             "BEGIN" => {
                 assert!(self.transaction.is_none(), "a transaction is open already");
                 let server = self.model.lock();
-                self.transaction = Some(server.content.clone());
+                self.transaction = Some(Transaction {
+                    sees: server.content.clone(),
+                    ..Transaction::default()
+                });
                 self.marked.clear();
                 self.began_at = server.foreign_writes;
             }
@@ -330,7 +376,7 @@ impl Tables for ModelSession {
     ) -> Result<Registered, Error> {
         self.call("register names").await?;
         let new = names.learn(plan);
-        self.open_transaction().series.extend(new);
+        self.open_transaction().adds.series.extend(new);
         Ok(Registered::default())
     }
 
@@ -340,7 +386,7 @@ impl Tables for ModelSession {
 
     async fn newest(&mut self, series: &[i64]) -> Result<Vec<(SeriesKey, UnixMicros)>, Error> {
         self.call("load the newest instants").await?;
-        let rows = &self.open_transaction().rows;
+        let rows = &self.open_transaction().sees.rows;
         let newest = |series: SeriesKey| {
             let from = (series, UnixMicros(i64::MIN));
             let to = (series, UnixMicros(i64::MAX));
@@ -404,9 +450,14 @@ impl Tables for ModelSession {
         let refused = plan.rows.iter();
         let refused = refused.filter(|row| row.fate == Fate::Quarantined);
         let refused: Vec<Identity> = refused.map(PlanRow::identity).collect();
-        let content = self.open_transaction();
+        let transaction = self.open_transaction();
+        if plan.closes {
+            transaction.closes = plan.last_seq;
+        }
+        let content = &mut transaction.adds;
         content.refused.extend(refused);
         content.accounts.push(Account {
+            shard: plan.shard,
             first: plan.first_seq,
             last: plan.last_seq,
             totals,
@@ -414,10 +465,22 @@ impl Tables for ModelSession {
         Ok(())
     }
 
-    async fn position(&mut self, _: JournalId) -> Result<Option<GroupSeq>, Error> {
-        self.call("read the position").await?;
-        let position = position_of(&self.model.lock().content);
-        Ok((position > GroupSeq::ZERO).then_some(position))
+    async fn positions(&mut self, _: JournalId) -> Result<Positions, Error> {
+        self.call("read the positions").await?;
+        Ok(positions_of(&self.model.lock().content))
+    }
+
+    async fn totals(
+        &mut self,
+        _: JournalId,
+        shard: Shard,
+        last: GroupSeq,
+    ) -> Result<Option<Totals>, Error> {
+        self.call("read the accounts").await?;
+        let server = self.model.lock();
+        let mut accounts = server.content.accounts.iter();
+        let found = accounts.find(|account| (account.shard, account.last) == (shard, last));
+        Ok(found.map(|account| account.totals))
     }
 
     async fn log_positions(&mut self) -> Result<Option<(i64, i64)>, Error> {
@@ -427,10 +490,7 @@ impl Tables for ModelSession {
         Ok(Some((server.flushed_at + unflushed, server.flushed_at)))
     }
 
-    async fn ensure_partitions(
-        &mut self,
-        _: Option<(UnixMicros, UnixMicros)>,
-    ) -> Result<(), Error> {
+    async fn ensure_span(&mut self, _: (UnixMicros, UnixMicros)) -> Result<(), Error> {
         self.call("make partitions").await
     }
 
@@ -447,12 +507,12 @@ impl BucketStore for ModelSession {
     ) -> Result<Vec<(BucketKey, Bucket)>, Error> {
         self.call("load buckets").await?;
         let table = level.table;
-        let buckets = &self.open_transaction().buckets;
+        let buckets = &self.open_transaction().sees.buckets;
         let found = |key: &BucketKey| Some((*key, buckets.get(&(table, *key))?.clone()));
         Ok(keys.iter().filter_map(found).collect())
     }
 
-    async fn mark_minutes(&mut self, _: JournalId, minutes: &[UnixMicros]) -> Result<(), Error> {
+    async fn mark_minutes(&mut self, _: Marker, minutes: &[UnixMicros]) -> Result<(), Error> {
         self.call("mark buckets").await?;
         self.marked.extend(minutes);
         Ok(())
@@ -467,9 +527,10 @@ impl BucketStore for ModelSession {
                 level.step_s > LEVELS[0].step_s || is_marked,
                 "a minute was written and not marked"
             );
-            let buckets = &mut self.open_transaction().buckets;
+            let Transaction { sees, adds, .. } = self.open_transaction();
             let rev = bucket.rev;
-            let before = buckets.insert((level.table, key), bucket);
+            let before = sees.buckets.get(&(level.table, key)).cloned();
+            adds.buckets.insert((level.table, key), bucket);
             if before.is_some_and(|before| before.rev != rev - 1) {
                 self.model.lock().wrong_guesses += 1;
                 return Err(Error::Simulated(Remedy::TrustNothing));

@@ -1,7 +1,9 @@
 //! What the clients know, and what must follow from it.
 
-use super::model::{Content, Identity, REFUSED_LOSS};
+use super::model::{Account, Content, Identity, REFUSED_LOSS};
+use crate::copy::ledger::Totals;
 use crate::copy::row::Tuples;
+use crate::copy::shard::{SLOTS, Shard};
 use crate::journal::Group;
 use crate::model::GroupSeq;
 use crate::parse::{Limits, Scratch, parse};
@@ -186,36 +188,57 @@ impl Oracle {
         }
     }
 
-    /// Every group in exactly one account, whose sum is that of its groups; what is stored by the
-    /// accounts is in the table.
+    /// Of every slot, the accounts lead from the first group to the last; their sum is that of the
+    /// groups; what is stored by the accounts is in the table.
     fn the_accounts_close(&self, content: &Content) {
-        let mut before = GroupSeq::ZERO;
-        let mut stored = 0;
-        for account in &content.accounts {
-            assert_eq!(account.first, self.after(before), "behind {before}");
-            let held: u64 = self
-                .groups
-                .range(account.first..=account.last)
-                .map(|(_, n)| n)
-                .sum();
-            let totals = account.totals;
-            assert_eq!(
-                totals.stored + totals.duplicate + totals.quarantined,
-                held,
-                "groups {} to {}",
-                account.first,
-                account.last
-            );
-            stored += totals.stored;
-            before = account.last;
+        let last = self.last_group();
+        let mut through = GroupSeq::ZERO;
+        for slot in 0..SLOTS {
+            let mut before = GroupSeq::ZERO;
+            for account in content.accounts.iter().filter(|one| one.shard.has(slot)) {
+                assert!(account.first <= self.after(before), "behind {before}");
+                assert!(account.last >= before, "{} after {before}", account.last);
+                before = account.last;
+            }
+            assert!(before >= last, "{last} is in no account of slot {slot}");
+            through = through.max(before);
         }
-        let last = self
-            .groups
-            .last_key_value()
-            .map_or(GroupSeq::ZERO, |(seq, _)| *seq);
-        assert!(before >= last, "{last} is in no account");
+        let held: u64 = self.groups.range(..=through).map(|(_, n)| n).sum();
+        let totals = content.accounts.iter().map(|account| account.totals);
+        let sum = |count: fn(Totals) -> u64| totals.clone().map(count).sum::<u64>();
+        let stored = sum(|totals| totals.stored);
+        let settled = stored + sum(|totals| totals.duplicate) + sum(|totals| totals.quarantined);
+        assert_eq!(settled, held, "samples by the accounts");
         let ours = content.rows.len() - content.foreign.len();
         assert_eq!(stored, ours as u64, "stored by the accounts");
+        self.whole_accounts_close(content);
+    }
+
+    /// Where one writer wrote for all, the sum is that of its groups.
+    fn whole_accounts_close(&self, content: &Content) {
+        let partly = |groups: &Account| {
+            let apart = content
+                .accounts
+                .iter()
+                .filter(|one| one.shard != Shard::ALL);
+            let mut apart =
+                apart.filter(|one| one.first <= groups.last && one.last >= groups.first);
+            apart.next().is_some()
+        };
+        for account in content
+            .accounts
+            .iter()
+            .filter(|one| one.shard == Shard::ALL)
+        {
+            if partly(account) {
+                continue;
+            }
+            let (first, last) = (account.first, account.last);
+            let held: u64 = self.groups.range(first..=last).map(|(_, n)| n).sum();
+            let totals = account.totals;
+            let settled = totals.stored + totals.duplicate + totals.quarantined;
+            assert_eq!(settled, held, "groups {first} to {last}");
+        }
     }
 
     /// The next group that was ever durable.

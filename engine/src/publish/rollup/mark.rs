@@ -7,10 +7,18 @@ use crate::copy::session::Session;
 use crate::model::JournalId;
 use fiber_contract::UnixMicros;
 
+/// Whose rows a mark stands in: each has rows of its own, so that nobody waits for another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marker {
+    pub(crate) journal: JournalId,
+    /// Of those that write the journal.
+    pub(crate) writer: i16,
+}
+
 const WRITE: &str = "
-    INSERT INTO rollup_marks (bucket, journal_id, stamp)
-    SELECT m.bucket, $3, m.stamp FROM UNNEST($1::timestamptz[], $2::int8[]) AS m (bucket, stamp)
-    ON CONFLICT (bucket, journal_id) DO UPDATE SET stamp = excluded.stamp";
+    INSERT INTO rollup_marks (bucket, journal_id, writer, stamp)
+    SELECT m.bucket, $3, $4, m.stamp FROM UNNEST($1::timestamptz[], $2::int8[]) AS m (bucket, stamp)
+    ON CONFLICT (bucket, journal_id, writer) DO UPDATE SET stamp = excluded.stamp";
 
 /// Each once, ascending: the deltas are ordered by series first.
 pub(super) fn minutes(deltas: &[Delta]) -> Vec<UnixMicros> {
@@ -22,7 +30,7 @@ pub(super) fn minutes(deltas: &[Delta]) -> Vec<UnixMicros> {
 
 pub(super) async fn write(
     session: &mut Session,
-    journal: JournalId,
+    marker: Marker,
     minutes: &[UnixMicros],
 ) -> Result<(), Error> {
     let stamps = new_stamps(minutes.len());
@@ -31,7 +39,7 @@ pub(super) async fn write(
         .execute(
             "mark rollup buckets",
             WRITE,
-            &[&minutes, &stamps, &journal.0],
+            &[&minutes, &stamps, &marker.journal.0, &marker.writer],
         )
         .await?;
     Ok(())

@@ -26,19 +26,20 @@ mod tests;
 
 pub use bucket::Bucket;
 pub(crate) use fresh::FreshRows;
+pub(crate) use mark::Marker;
 pub(crate) use open::BucketKey;
 pub use sketch::{NotASketch, RELATIVE_ERROR, Sketch};
 pub(crate) use store::{BucketStore, Columns};
 pub use store::{LEVELS, Level};
 
 use crate::copy::Error;
-use crate::model::{JournalId, NodeKey, SeriesKey};
+use crate::model::{NodeKey, SeriesKey};
 use crate::planted::planted;
 use crate::publish::notify::StoredSample;
 use fiber_contract::UnixMicros;
 use open::OpenBuckets;
 
-/// Buckets per level. A bucket of a minute is some 200 bytes, one of a day some 5 KiB.
+/// Buckets per level, of all writers. A bucket of a minute is some 200 bytes, one of a day some 5 KiB.
 const OPEN_BUCKETS_MAX: usize = 100_000;
 
 /// A stored row, as far as rollups care. `newest_before` is the newest stored instant of the
@@ -65,15 +66,14 @@ pub struct Rollups {
     open: [OpenBuckets; LEVELS.len()],
 }
 
-impl Default for Rollups {
-    fn default() -> Self {
+impl Rollups {
+    /// Of one of so many writers.
+    pub fn of_one(writers: usize) -> Self {
         Self {
-            open: std::array::from_fn(|_| OpenBuckets::new(OPEN_BUCKETS_MAX)),
+            open: std::array::from_fn(|_| OpenBuckets::new(OPEN_BUCKETS_MAX / writers)),
         }
     }
-}
 
-impl Rollups {
     pub fn forget(&mut self) {
         for open in &mut self.open {
             open.clear();
@@ -84,7 +84,7 @@ impl Rollups {
     pub(crate) async fn write(
         &mut self,
         session: &mut impl BucketStore,
-        journal: JournalId,
+        marker: Marker,
         rows: impl Iterator<Item = Stored>,
     ) -> Result<(), Error> {
         let mut deltas = fold_rows(rows, LEVELS[0].step_s);
@@ -93,7 +93,7 @@ impl Rollups {
         }
         if !planted("minute-not-marked") {
             let minutes = mark::minutes(&deltas);
-            session.mark_minutes(journal, &minutes).await?;
+            session.mark_minutes(marker, &minutes).await?;
         }
         for (at, level) in LEVELS.iter().enumerate() {
             if at > 0 {

@@ -2,13 +2,13 @@
 
 use super::bucket::Bucket;
 use super::fresh::FreshRows;
-use super::mark;
+use super::mark::{self, Marker};
 use super::open::BucketKey;
 use super::sketch::Sketch;
 use crate::copy::Error;
 use crate::copy::instant::PgInstant;
 use crate::copy::session::Session;
-use crate::model::{JournalId, NodeKey, SeriesKey};
+use crate::model::{NodeKey, SeriesKey};
 use fiber_contract::UnixMicros;
 use std::future::Future;
 
@@ -95,10 +95,10 @@ pub(crate) trait BucketStore {
         columns: &Columns,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Says of minutes that they were written by this journal's engine, each with a number that nobody had before.
+    /// Says of minutes that they were written, each with a number that nobody had before.
     fn mark_minutes(
         &mut self,
-        journal: JournalId,
+        marker: Marker,
         minutes: &[UnixMicros],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -123,12 +123,8 @@ impl BucketStore for Session {
         columns.upsert(self, level).await
     }
 
-    async fn mark_minutes(
-        &mut self,
-        journal: JournalId,
-        minutes: &[UnixMicros],
-    ) -> Result<(), Error> {
-        mark::write(self, journal, minutes).await
+    async fn mark_minutes(&mut self, marker: Marker, minutes: &[UnixMicros]) -> Result<(), Error> {
+        mark::write(self, marker, minutes).await
     }
 
     async fn copy_buckets(&mut self, level: &Level, rows: &FreshRows) -> Result<(), Error> {

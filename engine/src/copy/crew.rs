@@ -1,0 +1,142 @@
+//! The sessions that write, each with the nodes of its shard and what it remembers of them.
+//!
+//! One is enough for most loads, and costs the database least: what a transaction costs beside its
+//! rows is paid once. When it is the database that everybody waits for, batch after batch, the others
+//! join. Whatever fails ends all sessions, and the next ones begin with one: two writers can come to
+//! wait for each other through somebody else, one cannot.
+
+use super::error::Error;
+use super::plan::Plans;
+use super::shard::Shard;
+use super::tables::{Database, Tables};
+use super::transaction::Memory;
+use crate::model::JournalId;
+use fiber_contract::UnixMicros;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+/// Batches in a row that were complete before the one before them was committed.
+const WIDEN_AFTER: u32 = 2;
+/// Small batches in a row.
+const NARROW_AFTER: u32 = 50;
+/// Days whose partitions or chunks are known to be there; beyond it all are asked for again.
+const DAYS_MAX: usize = 64;
+const DAY_S: i64 = 86_400;
+
+#[derive(Debug)]
+pub(super) struct Crew<T> {
+    /// Those that write come first; the others stay for the next time.
+    pub(super) sessions: Vec<T>,
+    pub(super) memories: Vec<Memory>,
+    pub(super) shards: Vec<Shard>,
+    /// How many may write.
+    allowed: RangeInclusive<usize>,
+    /// How many batches in a row spoke for more writers, and for fewer.
+    pressed: u32,
+    calm: u32,
+    days: BTreeSet<UnixMicros>,
+}
+
+/// What a batch says about the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// It was complete before the one before it was committed.
+    Pressing,
+    Some,
+    Little,
+}
+
+impl<T: Tables> Crew<T> {
+    pub(super) fn of(first: T, allowed: RangeInclusive<usize>) -> Self {
+        Self {
+            sessions: vec![first],
+            memories: vec![Memory::of_one(1)],
+            shards: Shard::split(1),
+            allowed,
+            pressed: 0,
+            calm: 0,
+            days: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn first(&mut self) -> &mut T {
+        &mut self.sessions[0]
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Before a batch: as many writers as the load asks for.
+    pub(super) async fn fit(
+        &mut self,
+        load: Load,
+        database: &mut impl Database<Tables = T>,
+        journal: JournalId,
+        name: &str,
+    ) -> Result<(), Error> {
+        let (least, most) = (*self.allowed.start(), *self.allowed.end());
+        let is_pressed = load == Load::Pressing || self.width() < least;
+        self.pressed = if is_pressed { self.pressed + 1 } else { 0 };
+        self.calm = if load == Load::Little {
+            self.calm + 1
+        } else {
+            0
+        };
+        let width = if self.pressed > WIDEN_AFTER {
+            most
+        } else if self.calm > NARROW_AFTER && self.width() > least {
+            least
+        } else {
+            return Ok(());
+        };
+        (self.pressed, self.calm) = (0, 0);
+        if width == self.width() {
+            return Ok(());
+        }
+        while self.sessions.len() < width {
+            match database.join(journal, name).await {
+                Ok(session) => self.sessions.push(session),
+                // The server may have no connection left. One is enough to go on.
+                Err(error) => {
+                    tracing::info!(%error, "no other writer can join");
+                    break;
+                }
+            }
+        }
+        // It is still the first, so they joined nobody else.
+        self.first().log_positions().await?;
+        self.shards = Shard::split(width.min(self.sessions.len()));
+        let width = self.width();
+        tracing::info!(writers = width, "the nodes are dealt to writers anew");
+        self.memories = (0..width).map(|_| Memory::of_one(width)).collect();
+        Ok(())
+    }
+
+    /// Makes what the rows go into, because the transaction that makes it by the way keeps the others
+    /// waiting until its end, and the first ends last.
+    pub(super) async fn make_room(&mut self, plans: &Plans<'_>) -> Result<(), Error> {
+        if self.width() == 1 {
+            return Ok(());
+        }
+        if self.days.len() > DAYS_MAX {
+            self.days.clear();
+        }
+        let mut new = BTreeSet::new();
+        for (oldest, newest) in plans.all().flat_map(|plan| plan.spans.values()) {
+            let mut day = oldest.floor_to(DAY_S);
+            while day <= *newest {
+                if !self.days.contains(&day) {
+                    new.insert(day);
+                }
+                day = UnixMicros(day.0 + UnixMicros::from_secs(DAY_S).0);
+            }
+        }
+        for day in new {
+            let end = UnixMicros(day.0 + UnixMicros::from_secs(DAY_S).0 - 1);
+            self.first().ensure_span((day, end)).await?;
+            self.days.insert(day);
+        }
+        Ok(())
+    }
+}
