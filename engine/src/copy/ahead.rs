@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::plan::{self, Order};
+use super::shard::SLOTS;
 use super::source::Groups;
 use crate::journal::Group;
 use crate::limits::COMMIT_BYTES_MAX;
@@ -11,6 +12,9 @@ use std::future::Future;
 use std::pin::pin;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// Below it a batch waits for company.
+pub(super) const FEW_ROWS: usize = 20_000;
 
 /// Groups that are out of the feed and in no transaction. Nothing of it outlives its session: the
 /// next one reads them again, from the position that the database tells.
@@ -31,7 +35,6 @@ pub(super) struct Batch {
     pub(super) since: Option<Instant>,
     /// Made ahead only for a full batch: others still grow.
     pub(super) order: Option<Order>,
-    sorted_ahead: bool,
 }
 
 impl Batch {
@@ -43,9 +46,9 @@ impl Batch {
         self.groups.push(group);
     }
 
-    /// It was complete while the one before it was under way.
-    pub(super) fn was_ahead(&self) -> bool {
-        self.sorted_ahead
+    /// How many rows each slot has, where it was counted.
+    pub(super) fn weights(&self) -> [u64; SLOTS] {
+        self.order.as_ref().map_or([0; SLOTS], Order::weights)
     }
 
     /// By rows, or by what they hold in memory: a sample that came alone brings its names.
@@ -68,7 +71,6 @@ impl Ahead {
             let mut batch = std::mem::take(&mut self.batch);
             self.sorting = Some(tokio::task::spawn_blocking(move || {
                 batch.order = plan::sort(&batch.groups);
-                batch.sorted_ahead = true;
                 batch
             }));
         }

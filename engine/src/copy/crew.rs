@@ -5,18 +5,21 @@
 //! join. Whatever fails ends all sessions, and the next ones begin with one: two writers can come to
 //! wait for each other through somebody else, one cannot.
 
+use super::ahead::{Batch, FEW_ROWS};
 use super::error::Error;
 use super::plan::Plans;
-use super::shard::Shard;
+use super::shard::{SLOTS, Shard};
 use super::tables::{Database, Tables};
 use super::transaction::Memory;
 use crate::model::JournalId;
 use fiber_contract::UnixMicros;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use tokio::task::JoinSet;
 
-/// Batches in a row that were complete before the one before them was committed.
-const WIDEN_AFTER: u32 = 2;
+/// Full batches in a row. One batch at least is written by
+/// one writer after every failure, so that two that wait for each other cannot do it for ever.
+const WIDEN_AFTER: u32 = 1;
 /// Small batches in a row.
 const NARROW_AFTER: u32 = 50;
 /// Days whose partitions or chunks are known to be there; beyond it all are asked for again.
@@ -31,6 +34,8 @@ pub(super) struct Crew<T> {
     pub(super) shards: Vec<Shard>,
     /// How many may write.
     allowed: RangeInclusive<usize>,
+    /// Sessions that are on their way; they end with the crew.
+    joining: JoinSet<Result<T, Error>>,
     /// How many batches in a row spoke for more writers, and for fewer.
     pressed: u32,
     calm: u32,
@@ -39,11 +44,21 @@ pub(super) struct Crew<T> {
 
 /// What a batch says about the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
-    /// It was complete before the one before it was committed.
+enum Load {
+    /// As many rows waited as one batch may have.
     Pressing,
     Some,
     Little,
+}
+
+fn load_of(batch: &Batch, rows_max: usize) -> Load {
+    if batch.is_full(rows_max) {
+        Load::Pressing
+    } else if batch.rows < FEW_ROWS {
+        Load::Little
+    } else {
+        Load::Some
+    }
 }
 
 impl<T: Tables> Crew<T> {
@@ -51,8 +66,9 @@ impl<T: Tables> Crew<T> {
         Self {
             sessions: vec![first],
             memories: vec![Memory::of_one(1)],
-            shards: Shard::split(1),
+            shards: vec![Shard::ALL],
             allowed,
+            joining: JoinSet::new(),
             pressed: 0,
             calm: 0,
             days: BTreeSet::new(),
@@ -67,14 +83,17 @@ impl<T: Tables> Crew<T> {
         self.shards.len()
     }
 
-    /// Before a batch: as many writers as the load asks for.
+    /// Before a batch: as many writers as the load asks for. Those that are missing join while batches are
+    /// written without them: a dozen round trips are long on a machine that is busy.
     pub(super) async fn fit(
         &mut self,
-        load: Load,
-        database: &mut impl Database<Tables = T>,
+        batch: &Batch,
+        rows_max: usize,
+        database: &impl Database<Tables = T>,
         journal: JournalId,
         name: &str,
     ) -> Result<(), Error> {
+        let load = load_of(batch, rows_max);
         let (least, most) = (*self.allowed.start(), *self.allowed.end());
         let is_pressed = load == Load::Pressing || self.width() < least;
         self.pressed = if is_pressed { self.pressed + 1 } else { 0 };
@@ -83,34 +102,55 @@ impl<T: Tables> Crew<T> {
         } else {
             0
         };
+        if is_pressed {
+            self.await_joined(most, database, journal, name).await?;
+        }
         let width = if self.pressed > WIDEN_AFTER {
-            most
+            most.min(self.sessions.len())
         } else if self.calm > NARROW_AFTER && self.width() > least {
             least
         } else {
             return Ok(());
         };
-        (self.pressed, self.calm) = (0, 0);
-        if width == self.width() {
-            return Ok(());
+        if width != self.width() {
+            self.deal(width, &batch.weights());
         }
-        while self.sessions.len() < width {
-            match database.join(journal, name).await {
-                Ok(session) => self.sessions.push(session),
+        Ok(())
+    }
+
+    /// Takes in those that have joined, and calls for those that are missing.
+    async fn await_joined(
+        &mut self,
+        most: usize,
+        database: &impl Database<Tables = T>,
+        journal: JournalId,
+        name: &str,
+    ) -> Result<(), Error> {
+        let before = self.sessions.len();
+        while let Some(joined) = self.joining.try_join_next() {
+            match joined {
+                Ok(Ok(session)) => self.sessions.push(session),
                 // The server may have no connection left. One is enough to go on.
-                Err(error) => {
-                    tracing::info!(%error, "no other writer can join");
-                    break;
-                }
+                Ok(Err(error)) => tracing::info!(%error, "no other writer can join"),
+                Err(error) => tracing::warn!(%error, "no other writer can join"),
             }
         }
-        // It is still the first, so they joined nobody else.
-        self.first().log_positions().await?;
-        self.shards = Shard::split(width.min(self.sessions.len()));
-        let width = self.width();
-        tracing::info!(writers = width, "the nodes are dealt to writers anew");
-        self.memories = (0..width).map(|_| Memory::of_one(width)).collect();
+        if self.sessions.len() > before {
+            // It is still the first, so they joined nobody else.
+            self.first().log_positions().await?;
+        }
+        while self.sessions.len() + self.joining.len() < most {
+            self.joining.spawn(database.join(journal, name));
+        }
         Ok(())
+    }
+
+    /// Nothing that is remembered of nodes outlives the change of who writes them.
+    fn deal(&mut self, width: usize, weights: &[u64; SLOTS]) {
+        tracing::info!(writers = width, "the nodes are dealt to writers anew");
+        (self.pressed, self.calm) = (0, 0);
+        self.shards = Shard::deal(width, weights);
+        self.memories = (0..width).map(|_| Memory::of_one(width)).collect();
     }
 
     /// Makes what the rows go into, because the transaction that makes it by the way keeps the others

@@ -104,6 +104,17 @@ struct Sorted {
     len: u32,
 }
 
+impl Order {
+    /// How many rows each slot has.
+    pub(super) fn weights(&self) -> [u64; SLOTS] {
+        let mut weights = [0; SLOTS];
+        for row in &self.0 {
+            weights[slot_of(row.node_key)] += 1;
+        }
+        weights
+    }
+}
+
 /// `None` when anything is damaged: [`Plans::of`] looks closer.
 pub(super) fn sort(groups: &[Group]) -> Option<Order> {
     let promised: usize = groups.iter().map(|group| group.samples as usize).sum();
@@ -436,9 +447,10 @@ mod tests {
         let mut random = Random::new(9);
         for _ in 0..500 {
             let groups = groups(&mut random);
-            let shards = Shard::split(1 + random.below(4));
+            let weights = std::array::from_fn(|_| random.below(9) as u64);
+            let shards = Shard::deal(1 + random.below(4), &weights);
             let mut positions = Positions::default();
-            for shard in Shard::split(2).into_iter().skip(1) {
+            for shard in Shard::deal(2, &weights).into_iter().skip(1) {
                 positions.advance(shard, GroupSeq(random.below(6) as u64));
             }
             let order = if random.one_in(2) {

@@ -16,14 +16,21 @@ pub(super) struct Shard(u64);
 impl Shard {
     pub(super) const ALL: Self = Self(u64::MAX);
 
-    /// All nodes in so many parts of about the same size. The first has slot 0.
-    pub(super) fn split(parts: usize) -> Vec<Self> {
-        let parts = parts.clamp(1, SLOTS);
-        let mut shards = vec![Self(0); parts];
-        for slot in 0..SLOTS {
-            shards[slot * parts / SLOTS].0 |= 1 << slot;
+    /// All nodes in so many parts of about the same weight. The first has slot 0.
+    pub(super) fn deal(parts: usize, weights: &[u64; SLOTS]) -> Vec<Self> {
+        let mut shards = vec![(0, Self(0)); parts.clamp(1, SLOTS)];
+        let mut slots: Vec<usize> = (0..SLOTS).collect();
+        slots.sort_by_key(|slot| std::cmp::Reverse(weights[*slot]));
+        for slot in slots {
+            // The heaviest first, each to the lightest so far (Graham 1969: at most a third over the
+            // best). One more, so that slots of no weight are spread too.
+            let lightest = shards.iter_mut().min_by_key(|(weight, _)| *weight);
+            let (weight, shard) = lightest.expect("there is a shard");
+            *weight += weights[slot] + 1;
+            shard.0 |= 1 << slot;
         }
-        shards
+        shards.sort_by_key(|(_, shard)| shard.number());
+        shards.into_iter().map(|(_, shard)| shard).collect()
     }
 
     pub(super) fn owns(self, node: NodeKey) -> bool {
@@ -34,7 +41,7 @@ impl Shard {
         self.0 >> slot & 1 == 1
     }
 
-    /// Another one for each shard of a split.
+    /// Another one for each shard of a deal.
     pub(super) fn number(self) -> i16 {
         i16::try_from(self.0.trailing_zeros()).unwrap_or_default()
     }
@@ -99,25 +106,46 @@ impl Positions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::random::Random;
 
     #[test]
     fn every_slot_belongs_to_one_shard() {
+        let mut random = Random::new(3);
         for parts in 1..=SLOTS {
-            let shards = Shard::split(parts);
+            let weights = std::array::from_fn(|_| random.below(1_000) as u64);
+            let shards = Shard::deal(parts, &weights);
             assert_eq!(shards.len(), parts);
             assert!(shards[0].has(0));
             for slot in 0..SLOTS {
                 let owners = shards.iter().filter(|shard| shard.has(slot)).count();
                 assert_eq!(owners, 1, "slot {slot} of {parts}");
             }
-            let sizes = shards.iter().map(|shard| shard.0.count_ones());
-            assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
             let mut numbers: Vec<_> = shards.iter().map(|shard| shard.number()).collect();
             numbers.dedup();
             assert_eq!(numbers.len(), parts);
         }
-        assert_eq!(Shard::split(1), [Shard::ALL]);
+        assert_eq!(Shard::deal(1, &[7; SLOTS]), [Shard::ALL]);
         assert_eq!(Shard::of_column(Shard::ALL.column()), Shard::ALL);
+    }
+
+    /// A few busy nodes are not all dealt to one writer.
+    #[test]
+    fn shards_weigh_about_the_same() {
+        let mut weights = [0; SLOTS];
+        for (slot, weight) in [(3, 50), (4, 40), (5, 30), (6, 30), (60, 20), (61, 10)] {
+            weights[slot] = weight * 1_000;
+        }
+        for shard in Shard::deal(2, &weights) {
+            let slots = (0..SLOTS).filter(|slot| shard.has(*slot));
+            let weight: u64 = slots.map(|slot| weights[slot]).sum();
+            assert_eq!(weight, 90_000);
+        }
+        let sizes = Shard::deal(4, &[0; SLOTS]).into_iter();
+        assert!(
+            sizes
+                .map(|shard| shard.0.count_ones())
+                .all(|slots| slots == 16)
+        );
     }
 
     #[test]
@@ -131,7 +159,10 @@ mod tests {
 
     #[test]
     fn a_position_is_that_of_the_slowest_slot() {
-        let (mut positions, shards) = (Positions::default(), Shard::split(2));
+        let (mut positions, shards) = (
+            Positions::default(),
+            [Shard(u64::MAX >> 32), Shard(u64::MAX << 32)],
+        );
         positions.advance(Shard::ALL, GroupSeq(3));
         positions.advance(shards[1], GroupSeq(7));
         positions.advance(shards[1], GroupSeq(5));
@@ -139,8 +170,7 @@ mod tests {
         assert_eq!(positions.of(shards[1]), GroupSeq(7));
         let ends = (positions.oldest(), positions.newest());
         assert_eq!(ends, (GroupSeq(3), GroupSeq(7)));
-        let thirds = Shard::split(3);
-        assert_eq!(positions.of(thirds[1]), GroupSeq(3));
-        assert_eq!(positions.of(thirds[2]), GroupSeq(7));
+        assert_eq!(positions.of(Shard(3 << 31)), GroupSeq(3));
+        assert_eq!(positions.of(Shard(3 << 32)), GroupSeq(7));
     }
 }

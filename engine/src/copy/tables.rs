@@ -39,7 +39,7 @@ const LOG_POSITIONS: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn
 const JOINED: &str = "SET lock_timeout = '2s'";
 
 /// Makes sessions.
-pub(super) trait Database: Send {
+pub(super) trait Database: Send + Sync + 'static {
     type Tables: Tables;
 
     /// The first session that writes this journal, with everything there that a transaction needs. No
@@ -53,10 +53,10 @@ pub(super) trait Database: Send {
     /// Another session beside the first. Ask the first for something afterwards: if it answers, it
     /// was still the first when this one joined.
     fn join(
-        &mut self,
+        &self,
         journal: JournalId,
         name: &str,
-    ) -> impl Future<Output = Result<Self::Tables, Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Tables, Error>> + Send + use<Self> + 'static;
 
     /// The next session looks at the schema first.
     fn doubt_schema(&mut self);
@@ -66,7 +66,7 @@ pub(super) trait Database: Send {
 }
 
 /// One session.
-pub(super) trait Tables: BucketStore + Send {
+pub(super) trait Tables: BucketStore + Send + 'static {
     fn is_closed(&self) -> bool;
 
     /// Runs a statement without parameters and rows.
@@ -188,14 +188,21 @@ impl Database for Postgres {
         Ok((session, edition))
     }
 
-    async fn join(&mut self, journal: JournalId, name: &str) -> Result<Session, Error> {
-        let mut session = Session::open(&self.config, name).await?;
-        session.share_journal(journal).await?;
-        session.batch("configure a writer", JOINED).await?;
-        session
-            .batch("make the staging table", MAKE_STAGING)
-            .await?;
-        Ok(session)
+    fn join(
+        &self,
+        journal: JournalId,
+        name: &str,
+    ) -> impl Future<Output = Result<Session, Error>> + Send + use<> {
+        let (config, name) = (self.config.clone(), name.to_owned());
+        async move {
+            let mut session = Session::open(&config, &name).await?;
+            session.share_journal(journal).await?;
+            session.batch("configure a writer", JOINED).await?;
+            session
+                .batch("make the staging table", MAKE_STAGING)
+                .await?;
+            Ok(session)
+        }
     }
 
     fn doubt_schema(&mut self) {

@@ -1,9 +1,9 @@
 //! The loop: sessions, and the batches that they commit.
 
-use super::ahead::{Ahead, Batch};
+use super::ahead::{Ahead, Batch, FEW_ROWS};
 use super::batch_size::BatchSize;
 use super::commit::Committer;
-use super::crew::{Crew, Load};
+use super::crew::Crew;
 use super::error::{Error, Remedy};
 use super::flushed::Unflushed;
 use super::progress::{CommitWatch, CopyStatus};
@@ -25,8 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Below it a transaction waits for company.
-const FEW_ROWS: usize = 20_000;
 /// While commits wait for the server's log, or nodes for their `last_seen`.
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// What is durable stays durable: ending before it is committed only delays it.
@@ -170,9 +168,11 @@ impl<F: Groups, D: Database> Writer<F, D> {
                     .watch
                     .tell(batch.groups[batch.groups.len() - 1].seq);
             }
+            let rows_max = self.size.rows_max;
             crew.fit(
-                load_of(&batch),
-                &mut self.database,
+                &batch,
+                rows_max,
+                &self.database,
                 self.journal,
                 &self.session_name,
             )
@@ -352,16 +352,6 @@ impl<F: Groups, D: Database> Writer<F, D> {
                 .waiting_since(group.map(|group| group.durable_at)),
             Err(error) => tracing::warn!(%error, "the journal cannot be read"),
         }
-    }
-}
-
-fn load_of(batch: &Batch) -> Load {
-    if batch.was_ahead() {
-        Load::Pressing
-    } else if batch.rows < FEW_ROWS {
-        Load::Little
-    } else {
-        Load::Some
     }
 }
 

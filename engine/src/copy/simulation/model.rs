@@ -210,11 +210,17 @@ impl Database for Model {
         Ok((self.session(server.session), Edition::Community))
     }
 
-    async fn join(&mut self, _: JournalId, _: &str) -> Result<ModelSession, Error> {
+    fn join(
+        &self,
+        _: JournalId,
+        _: &str,
+    ) -> impl Future<Output = Result<ModelSession, Error>> + Send + use<> {
         let session = self.lock().session;
         let mut session = self.session(session);
-        session.call("join the model").await?;
-        Ok(session)
+        async move {
+            session.call("join the model").await?;
+            Ok(session)
+        }
     }
 
     fn doubt_schema(&mut self) {}
