@@ -40,6 +40,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         failpoint::arm(failpoint);
     }
     let driver = cores::choose(config.driver)?;
+    heap::give_back_soon();
     let opened = journal::open_dir(&journal::Options {
         on_damage: config.journal_on_damage,
         age_max: config.journal_age_max,
@@ -58,7 +59,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut feed = journal.feed;
     let batch_ids = restore_batch_ids(&runtime, &mut feed, &journal.stats);
     failpoint::pass(Point::Recovered);
-    heap::give_back();
 
     let stages = Stages::start(
         &config,

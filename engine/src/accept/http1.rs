@@ -267,6 +267,10 @@ impl<'b> Seen<'b> {
             }
             self.chunked = true;
         } else if name.eq_ignore_ascii_case("connection") {
+            if !value.is_ascii() {
+                // hyper reads no word of such a field, others read them all.
+                return Err(bad("Connection is not a list of words"));
+            }
             for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 if token.eq_ignore_ascii_case(b"close") {
                     self.close = true;
@@ -378,6 +382,8 @@ mod tests {
     fn close_wins_and_two_encodings_are_none_that_is_known() {
         let text = with("Connection: close\r\nConnection: keep-alive\r\n");
         assert!(!parse(text.as_bytes()).unwrap().keep_alive);
+        let text = with("Connection: close, \u{e9}\r\n");
+        assert!(parse(text.as_bytes()).unwrap_err().close);
         let text = with("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n");
         let head = parse(text.as_bytes()).unwrap();
         assert_eq!(head.fields.content_encoding, Some(SEVERAL_ENCODINGS));

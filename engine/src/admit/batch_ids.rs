@@ -13,9 +13,9 @@ use crate::journal::record::Record;
 use crate::limits::BATCH_IDS_MAX;
 use crate::model::{BatchId, GroupSeq};
 use crate::planted::planted;
-use fiber_contract::ingest::IngestData;
+use fiber_contract::ingest::{IngestData, SampleError};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 const SHARDS: usize = 16;
 
@@ -30,10 +30,46 @@ struct Shard {
     oldest_first: VecDeque<BatchId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     body_hash: [u8; 32],
-    answer: Arc<IngestData>,
+    answer: Kept,
+}
+
+/// An answer without what the id says again: there are 200,000 of them, and the whole ones took 30 MiB more.
+#[derive(Debug)]
+struct Kept {
+    queued: u32,
+    accepted: u32,
+    duplicates: u32,
+    rejected: u32,
+    source_region: Option<Box<str>>,
+    errors: Box<[SampleError]>,
+}
+
+impl Kept {
+    fn of(answer: IngestData) -> Self {
+        Self {
+            queued: answer.queued,
+            accepted: answer.accepted,
+            duplicates: answer.duplicates,
+            rejected: answer.rejected,
+            source_region: answer.source_region.map(String::into_boxed_str),
+            errors: answer.errors.into(),
+        }
+    }
+
+    fn whole(&self, id: BatchId) -> IngestData {
+        IngestData {
+            batch_id: id.0.to_string(),
+            source_region: self.source_region.as_deref().map(str::to_owned),
+            queued: self.queued,
+            accepted: self.accepted,
+            duplicates: self.duplicates,
+            rejected: self.rejected,
+            errors: self.errors.to_vec(),
+        }
+    }
 }
 
 /// What is known of a batch id.
@@ -41,7 +77,7 @@ struct Known {
 pub enum Seen {
     New,
     /// The same body was answered so.
-    Answered(Arc<IngestData>),
+    Answered(IngestData),
     /// Another body came under this id.
     Conflict,
 }
@@ -58,17 +94,17 @@ impl BatchIds {
         match self.shard(id).known.get(&id) {
             None => Seen::New,
             Some(known) if known.body_hash == *body_hash || planted("body-hash-not-compared") => {
-                Seen::Answered(Arc::clone(&known.answer))
+                Seen::Answered(known.answer.whole(id))
             }
             Some(_) => Seen::Conflict,
         }
     }
 
     /// The body's hash and the answer of a batch that is remembered.
-    pub fn first_answer(&self, id: BatchId) -> Option<([u8; 32], Arc<IngestData>)> {
+    pub fn first_answer(&self, id: BatchId) -> Option<([u8; 32], IngestData)> {
         let shard = self.shard(id);
         let known = shard.known.get(&id)?;
-        Some((known.body_hash, Arc::clone(&known.answer)))
+        Some((known.body_hash, known.answer.whole(id)))
     }
 
     /// The first answer stays.
@@ -88,13 +124,8 @@ impl BatchIds {
             shard.known.remove(&oldest);
         }
         shard.oldest_first.push_back(id);
-        shard.known.insert(
-            id,
-            Known {
-                body_hash,
-                answer: Arc::new(answer),
-            },
-        );
+        let answer = Kept::of(answer);
+        shard.known.insert(id, Known { body_hash, answer });
     }
 }
 
@@ -106,7 +137,7 @@ impl BatchIds {
             return false;
         }
         shard.oldest_first.push_front(id);
-        let answer = Arc::new(answer);
+        let answer = Kept::of(answer);
         shard.known.insert(id, Known { body_hash, answer });
         true
     }
@@ -148,15 +179,21 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    fn answer(queued: u32) -> IngestData {
+    fn answer(id: BatchId, queued: u32) -> IngestData {
+        let is_odd = queued % 2 == 1;
+        let error = || SampleError {
+            index: 3,
+            field: "latency_ms".to_owned(),
+            reason: "is below 0".to_owned(),
+        };
         IngestData {
-            batch_id: String::new(),
-            source_region: None,
+            batch_id: id.0.to_string(),
+            source_region: is_odd.then(|| "accra".to_owned()),
             queued,
-            accepted: queued,
-            duplicates: 0,
-            rejected: 0,
-            errors: Vec::new(),
+            accepted: queued - 1,
+            duplicates: 2,
+            rejected: 1,
+            errors: is_odd.then(error).into_iter().collect(),
         }
     }
 
@@ -164,10 +201,13 @@ mod tests {
     fn the_first_answer_comes_again_and_another_body_conflicts() {
         let (ids, id) = (BatchIds::default(), BatchId(Uuid::from_u128(1)));
         assert_eq!(ids.look(id, &[1; 32]), Seen::New);
-        ids.remember(id, [1; 32], answer(5));
-        ids.remember(id, [2; 32], answer(6));
-        assert_eq!(ids.look(id, &[1; 32]), Seen::Answered(Arc::new(answer(5))));
+        ids.remember(id, [1; 32], answer(id, 5));
+        ids.remember(id, [2; 32], answer(id, 6));
+        assert_eq!(ids.look(id, &[1; 32]), Seen::Answered(answer(id, 5)));
         assert_eq!(ids.look(id, &[2; 32]), Seen::Conflict);
+        let other = BatchId(Uuid::from_u128(2));
+        ids.remember(other, [3; 32], answer(other, 6));
+        assert_eq!(ids.first_answer(other), Some(([3; 32], answer(other, 6))));
     }
 
     #[test]
@@ -176,7 +216,7 @@ mod tests {
         let id = |n: usize| BatchId(Uuid::from_u128((n as u128) << 8));
         let per_shard = BATCH_IDS_MAX / SHARDS;
         for n in 0..=per_shard {
-            ids.remember(id(n), [0; 32], answer(1));
+            ids.remember(id(n), [0; 32], answer(id(n), 1));
         }
         assert_eq!(ids.look(id(0), &[0; 32]), Seen::New);
         assert!(matches!(ids.look(id(1), &[0; 32]), Seen::Answered(_)));

@@ -74,9 +74,9 @@ impl IngestService for Admit {
     fn answered(&self, id: BatchId) -> Option<Receipt> {
         let (body_hash, answer) = self.batch_ids().first_answer(id)?;
         Some(Receipt {
-            batch_id: answer.batch_id.clone(),
+            batch_id: answer.batch_id,
             state: "durable".to_owned(),
-            source_region: answer.source_region.clone(),
+            source_region: answer.source_region,
             received_at: None,
             committed_at: None,
             accepted: answer.accepted,

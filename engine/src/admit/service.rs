@@ -232,8 +232,7 @@ impl Admit {
         if admitted.named_by_client {
             match self.batch_ids.look(admitted.batch_id, &body_hash) {
                 Seen::New => {}
-                Seen::Answered(data) => {
-                    let first = IngestData::clone(&data);
+                Seen::Answered(first) => {
                     return Ok((200, "Already processed".to_owned(), first));
                 }
                 Seen::Conflict => {
