@@ -136,7 +136,7 @@ bench: local ## the figures, as ratios from one run
 	@$(LOCAL) build
 	$(call BIN,fiber-benches)
 
-profile: local ## where the engine's time goes: benches/FLAME.svg and BUDGET.md (perf, and valgrind if there is one)
+profile: local ## where the engine's time goes: benches/FLAME.svg, FLAME_ROWS.svg and BUDGET.md (perf, and valgrind if there is one)
 	@$(LOCAL) provision
 	@$(LOCAL) build
 	$(call BIN,fiber-benches) profile

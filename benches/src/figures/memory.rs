@@ -12,7 +12,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
     let (rig, size) = (bench.rig()?, bench.size);
     let stack = rig.stack(&[("FIBER_DRIVER", "epoll")])?;
     let before = stack.memory();
-    closed_loop(stack.fleet(), size)?;
+    closed_loop(stack.fleet(), size, 1)?;
     let active = stack.memory();
     finish(rig, stack)?;
 

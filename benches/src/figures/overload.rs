@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
     let mut peaks = Vec::new();
     for run in 1..=runs {
         let stack = rig.stack(&[("FIBER_DRIVER", "epoll")])?;
-        let peak = closed_loop(stack.fleet(), size)?.throughput.requests_s;
+        let peak = closed_loop(stack.fleet(), size, 1)?.throughput.requests_s;
         let over = offer(&stack, size, 2.0 * peak, size.run)?;
         let goodput = over.throughput.requests_s;
         ratios.push(goodput / peak);

@@ -76,10 +76,11 @@ pub(super) fn generator_threads() -> u32 {
 }
 
 /// As fast as answers come.
-pub(crate) fn closed_loop(config: Config, size: Size) -> Result<Report> {
+/// Each connection sends again when it is answered.
+pub(crate) fn closed_loop(config: Config, size: Size, batch: u32) -> Result<Report> {
     let report = fleet::run(Config {
         probes: size.connections,
-        batch: 1,
+        batch,
         rate: Rate::Max,
         duration: size.run,
         threads: generator_threads(),
@@ -97,7 +98,7 @@ pub(crate) fn closed_loop(config: Config, size: Size) -> Result<Report> {
 pub(super) fn engine(rig: &Rig, size: Size) -> Result<(Side, f64)> {
     let stack = rig.stack(&[("FIBER_DRIVER", "epoll")])?;
     let (engine_before, database_before) = (stack.engine_cpu_s(), rig.cpu_s());
-    let report = closed_loop(stack.fleet(), size)?;
+    let report = closed_loop(stack.fleet(), size, 1)?;
     let cpu_s = [
         ("engine", stack.engine_cpu_s() - engine_before),
         ("database", rig.cpu_s() - database_before),
@@ -125,7 +126,7 @@ pub(super) fn hello(size: Size) -> Result<(Side, f64)> {
         secret: "x".repeat(40),
         ..Config::default()
     };
-    let report = closed_loop(config, size)?;
+    let report = closed_loop(config, size, 1)?;
     let cpu_s = [
         ("hello", usage::cpu_s(hello.pid()) - before),
         ("generator", report.generator.cpu_s),

@@ -4,10 +4,11 @@ use super::stacks::Stacks;
 use std::fmt::Write as _;
 
 /// A stage and the functions that stand for it; the first row that fits a frame takes it.
-const STAGES: [(&str, &[&str]); 21] = [
+const STAGES: [(&str, &[&str]); 22] = [
     ("read: recv and its timer", &["Connection::read::"]),
     ("frame: the head", &["accept::http1::", "httparse::"]),
     ("parse: the body", &["engine::parse::", "simd_json::"]),
+    ("hash of the body", &["sha2::"]),
     (
         "admit: token, quotas, permits",
         &[
@@ -70,7 +71,8 @@ fn stage_of(frames: &[String]) -> &'static str {
 }
 
 /// By thread and stage, with its share and µs a request.
-pub(super) fn table(stacks: &Stacks, cpu_us_each: f64) -> String {
+/// `cpu_us_each` of what `of` names.
+pub(super) fn table(stacks: &Stacks, cpu_us_each: f64, of: &str) -> String {
     const SHARE_MIN: f64 = 0.003;
     let mut rows: Vec<(String, &'static str, u64)> = Vec::new();
     for (frames, count) in stacks.iter() {
@@ -85,12 +87,12 @@ pub(super) fn table(stacks: &Stacks, cpu_us_each: f64) -> String {
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.2));
     let total = stacks.total().max(1) as f64;
-    let mut text = String::from("| thread | stage | share | µs a request |\n|---|---|---:|---:|\n");
+    let mut text = format!("| thread | stage | share | µs a {of} |\n|---|---|---:|---:|\n");
     for (thread, stage, count) in rows {
         let share = count as f64 / total;
         if share >= SHARE_MIN {
             let (percent, us) = (share * 100.0, share * cpu_us_each);
-            writeln!(text, "| {thread} | {stage} | {percent:.1} % | {us:.2} |")
+            writeln!(text, "| {thread} | {stage} | {percent:.1} % | {us:.3} |")
                 .expect("a String takes everything");
         }
     }
