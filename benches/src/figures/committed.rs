@@ -30,7 +30,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section> {
         text: format!(
             "Engine: from the first request sent until the last acknowledged row is committed, \
              rollups and ledger with it; then the table is counted. Acks follow the fdatasync. \
-             COPY: two psql into the same tables, rows only.\n\n{}",
+             COPY: two psql into the same tables, which have their chunk, rows only.\n\n{}",
             pairs_table(&pairs, LABELS)
         ),
     })

@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use tokio::task::JoinSet;
 
-/// Full batches in a row. One batch at least is written by
-/// one writer after every failure, so that two that wait for each other cannot do it for ever.
+/// Full batches in a row. One batch at least is written by one writer after every failure, so that two
+/// that wait for each other cannot do it for ever.
 const WIDEN_AFTER: u32 = 1;
 /// Small batches in a row.
 const NARROW_AFTER: u32 = 50;
@@ -118,7 +118,8 @@ impl<T: Tables> Crew<T> {
         Ok(())
     }
 
-    /// Takes in those that have joined, and calls for those that are missing.
+    /// Takes in those that have joined, and calls for those that are missing or were lost while they did
+    /// not write.
     async fn await_joined(
         &mut self,
         most: usize,
@@ -126,6 +127,11 @@ impl<T: Tables> Crew<T> {
         journal: JournalId,
         name: &str,
     ) -> Result<(), Error> {
+        let (width, mut at) = (self.width(), 0);
+        self.sessions.retain(|session| {
+            at += 1;
+            at <= width || !session.is_closed()
+        });
         let before = self.sessions.len();
         while let Some(joined) = self.joining.try_join_next() {
             match joined {

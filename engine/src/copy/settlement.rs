@@ -1,6 +1,8 @@
 //! Which samples this process has told to be settled, so that each is told once: also those whose
 //! COMMIT happened and whose answer was lost, and those of a batch of which one writer committed and
 //! another did not.
+//!
+//! Counters only: live views are not told of such samples, and show the next ones.
 
 use super::error::Error;
 use super::plan::{Plan, Plans};
