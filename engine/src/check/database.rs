@@ -14,12 +14,14 @@ use tokio_postgres::{Client, NoTls};
 
 /// Beyond it, samples of now may look like samples of the future: those are refused from 5 minutes.
 const SKEW_MAX_S: f64 = 2.0;
-/// The engine's own: the writer, a few of the keys and health, eight of the queries.
-const CONNECTIONS_MIN: i64 = 12;
+/// The engine's own beside the writers: a few of the keys and health, eight of the queries.
+const CONNECTIONS_BESIDE_WRITERS: i64 = 11;
 
 pub(super) async fn check(config: &Config, sent: Option<&Sent>, report: &mut Report) {
     let began = Instant::now();
-    let opened = open(&config.database).await;
+    let writers = i64::try_from(*config.writers.end()).unwrap_or(i64::MAX);
+    let needed = CONNECTIONS_BESIDE_WRITERS + writers;
+    let opened = open(&config.database, needed).await;
     let (client, found) = match opened {
         Ok((client, what)) => (Some(client), Ok(what)),
         Err(trouble) => (None, Err(trouble)),
@@ -68,7 +70,7 @@ async fn session(config: &tokio_postgres::Config) -> Result<Client, tokio_postgr
     Ok(client)
 }
 
-async fn open(database: &Database) -> Result<(Client, String), Trouble> {
+async fn open(database: &Database, needed: i64) -> Result<(Client, String), Trouble> {
     let place = format!("{}:{}", database.host, database.port);
     within(async {
         let client = session(&database.connection()).await.map_err(|error| no_session(&place, &error))?;
@@ -94,9 +96,9 @@ async fn open(database: &Database) -> Result<(Client, String), Trouble> {
                 "it is a replica, or default_transaction_read_only is on: DB_HOST must name the primary",
             ));
         }
-        if free < CONNECTIONS_MIN {
+        if free < needed {
             return Err(Trouble::new(
-                format!("{place} has {free} connections free, an engine needs {CONNECTIONS_MIN}"),
+                format!("{place} has {free} connections free, an engine needs {needed}"),
                 "raise max_connections, or end what holds them (pg_stat_activity)",
             ));
         }
