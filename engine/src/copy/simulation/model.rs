@@ -323,6 +323,10 @@ impl ModelSession {
         } else {
             15
         };
+        if fate == 2 {
+            // Another engine wrote one of the rows, and somebody took it away again.
+            return Err(Error::Simulated(Remedy::TrustNothing));
+        }
         if fate != 0 {
             server.unflushed.push(content.clone());
             server.content = content;
