@@ -11,7 +11,7 @@ use std::time::Duration;
 const THREE: [(&str, &str); 2] = [("FIBER_WRITERS", "3"), ("FIBER_WRITERS_MIN", "3")];
 const SHARDS: &str = "SELECT count(DISTINCT slots) FROM commit_ledger WHERE slots <> -1";
 
-/// Groups that a slot's transactions leave out, and groups that two of them hold.
+/// Where a slot's transactions leave groups out.
 const BROKEN_CHAINS: &str = "
     WITH of_slot AS (
         SELECT slot, first_seq, lag(last_seq, 1, 0::int8) OVER (PARTITION BY slot ORDER BY last_seq) AS before

@@ -77,8 +77,7 @@ impl Committer<'_> {
         copy.settle(settled);
         let exact = done.iter().map(|done| done.exact_path_rows).sum();
         copy.exact_path_rows.add(exact);
-        copy.committed_seq
-            .add(last.0.saturating_sub(copy.committed_seq.get()));
+        copy.committed_through(last.0);
         if settled.quarantined > 0 {
             tracing::error!(
                 rows = settled.quarantined,

@@ -8,6 +8,7 @@
 use super::ahead::{Batch, FEW_ROWS};
 use super::error::Error;
 use super::plan::Plans;
+use super::retention::DAY_S;
 use super::shard::{SLOTS, Shard};
 use super::tables::{Database, Tables};
 use super::transaction::Memory;
@@ -24,7 +25,6 @@ const WIDEN_AFTER: u32 = 1;
 const NARROW_AFTER: u32 = 50;
 /// Days whose partitions or chunks are known to be there; beyond it all are asked for again.
 const DAYS_MAX: usize = 64;
-const DAY_S: i64 = 86_400;
 
 #[derive(Debug)]
 pub(super) struct Crew<T> {
@@ -103,7 +103,7 @@ impl<T: Tables> Crew<T> {
             0
         };
         if is_pressed {
-            self.await_joined(most, database, journal, name).await?;
+            self.take_in_joined(most, database, journal, name).await?;
         }
         let width = if self.pressed > WIDEN_AFTER {
             most.min(self.sessions.len())
@@ -120,7 +120,7 @@ impl<T: Tables> Crew<T> {
 
     /// Takes in those that have joined, and calls for those that are missing or were lost while they did
     /// not write.
-    async fn await_joined(
+    async fn take_in_joined(
         &mut self,
         most: usize,
         database: &impl Database<Tables = T>,

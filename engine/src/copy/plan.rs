@@ -187,78 +187,76 @@ impl<'g> Plans<'g> {
             unreadable: 0,
             spans: HashMap::new(),
         };
-        let mut cut = Self {
-            of_shards: shards.iter().map(|shard| Some(plan(shard))).collect(),
-            left_out: BTreeMap::new(),
+        let mut plans: Vec<Plan<'g>> = shards.iter().map(plan).collect();
+        let left_out = match order {
+            Some(Order(order)) => deal(
+                order.iter().map(|row| row.of(&records)),
+                &mut plans,
+                positions,
+            ),
+            None => deal(read.rows.into_iter(), &mut plans, positions),
         };
-        match order {
-            Some(Order(order)) => cut.deal(order.iter().map(|row| row.of(&records)), positions),
-            None => cut.deal(read.rows.into_iter(), positions),
-        }
-        for plan in cut.of_shards.iter_mut().flatten() {
+        for plan in &mut plans {
             plan.measure_spans();
         }
         let promised: u64 = groups.iter().map(|group| u64::from(group.samples)).sum();
-        let found = cut.rows() + cut.left_out.values().sum::<u64>();
-        let closing = cut.of_shards[0].as_mut()?;
+        let dealt: u64 = plans.iter().map(|plan| plan.rows.len() as u64).sum();
+        let closing = plans.first_mut()?;
         closing.closes = true;
         closing.damaged = read.damaged;
-        closing.unreadable = promised.saturating_sub(found);
-        for plan in &mut cut.of_shards[1..] {
-            plan.take_if(|plan| plan.first_seq > last);
-        }
-        Some(cut)
-    }
-
-    /// Gives each row to its shard, unless it is in the tables.
-    fn deal(&mut self, rows: impl ExactSizeIterator<Item = PlanRow<'g>>, positions: &Positions) {
-        let Some(plans) = self
-            .of_shards
-            .iter_mut()
-            .map(Option::as_mut)
-            .collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
-        let mut plans: Vec<&mut Plan<'g>> = plans;
-        let records = Arc::clone(&plans[0].records);
-        let is_partly_written = records
-            .first()
-            .is_some_and(|record| record.seq <= positions.newest());
-        if let [plan] = &mut plans[..]
-            && !is_partly_written
-        {
-            plan.rows = rows.collect();
-            return;
-        }
-        let owner_of_slot: [usize; SLOTS] = std::array::from_fn(|slot| {
-            let owner = plans.iter().position(|plan| plan.shard.has(slot));
-            owner.expect("every slot has a shard")
-        });
-        let room = rows.len() / plans.len() / 8 * 9;
-        for plan in &mut plans {
-            plan.rows.reserve(room);
-        }
-        for row in rows {
-            let seq = records[row.record as usize].seq;
-            if is_partly_written
-                && seq <= positions.of_node(row.node_key)
-                && !planted("written-shard-written-again")
-            {
-                *self.left_out.entry(seq).or_default() += 1;
-            } else {
-                plans[owner_of_slot[slot_of(row.node_key)]].rows.push(row);
-            }
-        }
+        closing.unreadable = promised.saturating_sub(dealt + left_out.values().sum::<u64>());
+        let is_due = |plan: &Plan<'g>| plan.closes || plan.first_seq <= last;
+        Some(Self {
+            of_shards: plans
+                .into_iter()
+                .map(|plan| Some(plan).filter(is_due))
+                .collect(),
+            left_out,
+        })
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Plan<'g>> {
         self.of_shards.iter().flatten()
     }
+}
 
-    fn rows(&self) -> u64 {
-        self.all().map(|plan| plan.rows.len() as u64).sum()
+/// Gives each row to its shard, unless it is in the tables; answers how many of each group are.
+fn deal<'g>(
+    rows: impl ExactSizeIterator<Item = PlanRow<'g>>,
+    plans: &mut [Plan<'g>],
+    positions: &Positions,
+) -> BTreeMap<GroupSeq, u64> {
+    let mut left_out = BTreeMap::new();
+    let records = Arc::clone(&plans[0].records);
+    let is_partly_written = records
+        .first()
+        .is_some_and(|record| record.seq <= positions.newest());
+    if let [plan] = plans
+        && !is_partly_written
+    {
+        plan.rows = rows.collect();
+        return left_out;
     }
+    let owner_of_slot: [usize; SLOTS] = std::array::from_fn(|slot| {
+        let owner = plans.iter().position(|plan| plan.shard.has(slot));
+        owner.expect("every slot has a shard")
+    });
+    let room = rows.len() / plans.len() / 8 * 9;
+    for plan in &mut *plans {
+        plan.rows.reserve(room);
+    }
+    for row in rows {
+        let seq = records[row.record as usize].seq;
+        if is_partly_written
+            && seq <= positions.of_node(row.node_key)
+            && !planted("written-shard-written-again")
+        {
+            *left_out.entry(seq).or_default() += 1;
+        } else {
+            plans[owner_of_slot[slot_of(row.node_key)]].rows.push(row);
+        }
+    }
+    left_out
 }
 
 /// What is in some groups.
@@ -477,7 +475,8 @@ mod tests {
                 }
             }
             let left_out: u64 = plans.left_out.values().sum();
-            assert_eq!(left_out + plans.rows(), plain.rows.len() as u64);
+            let dealt: usize = plans.all().map(|plan| plan.rows.len()).sum();
+            assert_eq!(left_out + dealt as u64, plain.rows.len() as u64);
         }
     }
 

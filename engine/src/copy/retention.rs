@@ -12,7 +12,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// After a failure, such as a lock that was not to be had.
 const RETRY: Duration = Duration::from_secs(60);
-const DAY_S: i64 = 86_400;
+pub(super) const DAY_S: i64 = 86_400;
 /// A sample may be a whole retention old, and the day it falls in starts earlier.
 const PARTITIONS_BACK_S: i64 = RAW_RETENTION_S + DAY_S;
 const PARTITIONS_AHEAD_S: i64 = 2 * DAY_S;
@@ -118,13 +118,7 @@ async fn round(database: &tokio_postgres::Config, edition: Edition) -> Result<()
 pub(super) async fn ensure_ahead(session: &mut Session) -> Result<(), Error> {
     let now = UnixMicros::now();
     let (back, ahead) = (ago(now, PARTITIONS_BACK_S), ago(now, -PARTITIONS_AHEAD_S));
-    session
-        .query("make partitions", ENSURE_PARTITIONS, &[&back, &ahead])
-        .await?;
-    session
-        .query("make chunks", ENSURE_CHUNKS, &[&PgInstant(now), &ahead])
-        .await?;
-    Ok(())
+    ensure(session, back, PgInstant(now), ahead).await
 }
 
 /// The partitions or chunks of a span.
@@ -132,12 +126,25 @@ pub(super) async fn ensure_span(
     session: &mut Session,
     (from, to): (UnixMicros, UnixMicros),
 ) -> Result<(), Error> {
-    let span = (PgInstant(from), PgInstant(to));
+    ensure(session, PgInstant(from), PgInstant(from), PgInstant(to)).await
+}
+
+/// One of the two statements finds nothing to do: which one, the database's edition decides.
+async fn ensure(
+    session: &mut Session,
+    partitions_from: PgInstant,
+    chunks_from: PgInstant,
+    to: PgInstant,
+) -> Result<(), Error> {
     session
-        .query("make partitions", ENSURE_PARTITIONS, &[&span.0, &span.1])
+        .query(
+            "make partitions",
+            ENSURE_PARTITIONS,
+            &[&partitions_from, &to],
+        )
         .await?;
     session
-        .query("make chunks", ENSURE_CHUNKS, &[&span.0, &span.1])
+        .query("make chunks", ENSURE_CHUNKS, &[&chunks_from, &to])
         .await?;
     Ok(())
 }

@@ -216,9 +216,7 @@ impl<F: Groups, D: Database> Writer<F, D> {
         self.settlement
             .catch_up(session, self.journal, &positions, copy)
             .await?;
-        let told = self.settlement.told().0;
-        copy.committed_seq
-            .add(told.saturating_sub(copy.committed_seq.get()));
+        copy.committed_through(self.settlement.told().0);
         if planted("position-from-memory") && self.ctx.watch.committed() > GroupSeq::ZERO {
             positions = Positions::default();
             positions.advance(Shard::ALL, self.ctx.watch.committed());

@@ -213,6 +213,12 @@ impl CopyCounters {
         self.quarantined.add(transaction.quarantined);
     }
 
+    /// Every group up to this one is in the tables; it never goes back.
+    pub fn committed_through(&self, seq: u64) {
+        let before = self.committed_seq.get();
+        self.committed_seq.add(seq.saturating_sub(before));
+    }
+
     /// `durable` reads how many samples this process made durable.
     pub fn accounts(&self, durable: impl FnOnce() -> u64) -> Accounts {
         let _whole = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
